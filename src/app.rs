@@ -12,6 +12,7 @@ mod keeper;
 mod keys;
 mod lists;
 mod lives;
+mod recent;
 mod recorded;
 mod reload;
 mod rotations;
@@ -51,11 +52,11 @@ use self::{
     rotations::Rotating,
 };
 use crate::{
-    api::{self, Bearers, Context, Dialect, Feeds, UriTerms},
+    api::{self, Bearers, Context, Dialect, Feeds, Recent, UriHelpers, UriTerms},
     audit::Trail,
     auth::{Principal, anchors::Anchors},
     clock::{Clock, Step, StoreClock},
-    config::{Config, Limits},
+    config::{Config, Environment, Limits},
     crypto::{FileRootKey, RootKey as _},
     fair::Weights,
     http::{Clocks, Edge, EdgeLimits},
@@ -82,6 +83,9 @@ const BODY_BYTES_BESIDE_VALUE: usize = 64 << 10;
 /// So many connections may wait for their accept. Beyond these the kernel drops what comes, and whoever
 /// wants in tries again after a second. The kernel has a bound of its own, too.
 const BACKLOG: u32 = 4096;
+
+/// So many are told at once of what is asked, of one domain a quarter of it.
+const RECENT_FEEDS: usize = 16;
 
 /// How long a start waits for revocation lists that are fetched.
 const FIRST_LISTS: Duration = Duration::from_secs(5);
@@ -216,7 +220,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let Over { engine, metrics, weights, dialects } = over;
         let trail_clock = Arc::clone(&time) as Arc<dyn Clock>;
-        let trail = Beginning::open(config, &materials.root, &trail_clock)?;
+        let (trail, recent) = trail(config, &materials.root, &trail_clock)?;
         let Materials { root, authority, certificates, anchors, keys } = materials;
         certificates.tell(machine.now(), &metrics);
         let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
@@ -244,7 +248,7 @@ impl App {
             token_life: life_of(&token_life),
             visitors: Arc::clone(&visitors),
             bearers: bearers(config, keys.as_ref()),
-            uris: uris(config),
+            uris: uris(config, recent),
             figures: figures(&service, &metrics),
             feeds: Arc::clone(&feeds),
             audit_devices: Arc::new(devices),
@@ -524,13 +528,30 @@ fn bearers(config: &Config, keys: Option<&Source>) -> Bearers {
     }
 }
 
+/// Where the audit trail goes on, and what keeps what is asked of late, where that is told.
+fn trail(
+    config: &Config,
+    root: &Arc<FileRootKey>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Option<Beginning>, Option<Arc<Recent>>), AuditError> {
+    if config.dev.helpers && config.environment == Environment::Production {
+        tracing::warn!(
+            "dev.helpers is set in production: whoever may see all secrets of a domain is told there who has asked for what"
+        );
+    }
+    let recent = config.dev.helpers.then(|| Arc::new(Recent::new(clock.now())));
+    Ok((Beginning::open(config, root, clock, recent.as_ref())?, recent))
+}
+
 /// What is served of the dialect of canonical URIs.
-fn uris(config: &Config) -> UriTerms {
+fn uris(config: &Config, recent: Option<Arc<Recent>>) -> UriTerms {
     let api = &config.secrets_api;
+    let feeds = || Arc::new(Feeds::new(RECENT_FEEDS, config.limits.feed_time.0));
     UriTerms {
         are_served: api.enabled,
         mounts: api.allowed_mounts.iter().map(|mount| mount.0.clone()).collect(),
         page_size: api.page_size as usize,
+        helpers: recent.map(|recent| UriHelpers { recent, feeds: feeds() }),
     }
 }
 

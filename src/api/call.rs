@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use hyper::{header::HeaderValue, http::request::Parts};
 
-use super::{Failed, Issuer, Params, seats::Feeds};
+use super::{Failed, Issuer, Params, Recent, seats::Feeds};
 use crate::{
     auth::{Party, RegionPermit},
     model::{Circumstances, DeviceName, MountPath, OkmsId, SecretPath, Timestamp, TokenLife},
@@ -66,6 +66,16 @@ pub struct UriTerms {
     pub mounts: Vec<MountPath>,
     /// How many entries a page of a list has where nobody says.
     pub page_size: usize,
+    /// What helps whoever develops, where that is served.
+    pub helpers: Option<UriHelpers>,
+}
+
+/// What helps whoever develops.
+pub struct UriHelpers {
+    /// What was asked of late.
+    pub recent: Arc<Recent>,
+    /// The places for those who are told as it happens.
+    pub feeds: Arc<Feeds>,
 }
 
 impl UriTerms {

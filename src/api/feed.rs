@@ -84,6 +84,14 @@ pub(super) fn event(events: &mut Vec<u8>, id: &str, line: &str) {
     }
 }
 
+/// Appends an event of a kind, in the same way.
+pub(super) fn event_of(events: &mut Vec<u8>, id: &str, kind: &str, line: &str) {
+    for part in ["event: ", kind, "\n"] {
+        events.extend_from_slice(part.as_bytes());
+    }
+    event(events, id, line);
+}
+
 /// The answer that tells what `source` has, to whoever has the permit, for as long as he may.
 pub(super) fn open(
     context: &Context,

@@ -34,8 +34,9 @@ pub use self::{
     address::{Address, Captures, Params, TenantName, thing},
     call::{
         AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, Hashing, NewAuditDevice,
-        UriTerms,
+        UriHelpers, UriTerms,
     },
+    canonical::recent::Recent,
     dialects::DIALECTS,
     issuer::{Issuer, Unheard},
     operation::{

@@ -18,10 +18,11 @@ use super::{
     audit_error::AuditError,
     devices::{self, Enabled, Reopened},
     heads::Heads,
+    recent::RecentDevice,
     trail_store::{Keeper, TrailStore},
 };
 use crate::{
-    api::Feeds,
+    api::{Feeds, Recent},
     audit::{
         Auditor, ChainId, Device, FileDevice, Fitted, Form, Head, Listener, Members, Need,
         Position, Receipt, Recorder, Rotation, StdoutDevice, SyslogDevice, Tail, Terms, Unended,
@@ -63,6 +64,7 @@ impl Beginning {
         whole: &Config,
         root: &Arc<FileRootKey>,
         clock: &Arc<dyn Clock>,
+        recent: Option<&Arc<Recent>>,
     ) -> Result<Option<Self>, AuditError> {
         let config = &whole.audit;
         if config.device.is_empty() {
@@ -95,7 +97,12 @@ impl Beginning {
             };
             Ok(Fitted { device: one.into_device()?, is_required: device.required, form })
         });
-        let fitted = fitted.collect::<Result<_, AuditError>>()?;
+        let mut fitted = fitted.collect::<Result<Vec<_>, AuditError>>()?;
+        fitted.extend(recent.map(|recent| Fitted {
+            device: Box::new(RecentDevice(Arc::clone(recent))),
+            is_required: false,
+            form: Form::Own,
+        }));
         Ok(Some(Self {
             fitted,
             file,

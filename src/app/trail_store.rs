@@ -100,7 +100,7 @@ const PERMIT: &str = "\"effect\":\"permit\"";
 const MORE: [&str; 3] = ["\"changes\":[", "\"effect\":\"deny\"", "\"effect\":\"error\""];
 
 /// In whose views a record belongs.
-fn tenants(record: &Outline<'_>, takes: AuditStore) -> Vec<OkmsId> {
+pub(super) fn tenants(record: &Outline<'_>, takes: AuditStore) -> Vec<OkmsId> {
     let is_taken = match (record.kind, takes) {
         (_, AuditStore::None) => false,
         // How a change ended that was left open, and that there was one, is told nowhere else.

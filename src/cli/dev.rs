@@ -66,6 +66,7 @@ impl Dev {
                 config.server.listen = listen.unwrap_or(config.server.listen);
                 config.server.admin_listen = admin_listen.unwrap_or(config.server.admin_listen);
                 config.environment = Environment::Dev;
+                config.dev.helpers = true;
                 Ok::<_, ConfigError>(config)
             }
         };

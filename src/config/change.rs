@@ -1,8 +1,8 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
 use super::schema::{
-    Access, Audit, Auth, Config, Keys, Limits, Log, Reload, Rotation, Secrets, SecretsApi, Server,
-    Store, Tokens, Trust,
+    Access, Audit, Auth, Config, Dev, Keys, Limits, Log, Reload, Rotation, Secrets, SecretsApi,
+    Server, Store, Tokens, Trust,
 };
 
 /// Keys whose values differ between a configuration and the next.
@@ -90,6 +90,10 @@ keys! {
         page_size: restart,
         require_auth: restart,
         enforce_scopes: restart,
+    }
+    dev: Dev {
+        // The API is made with it.
+        helpers: restart,
     }
     secrets: Secrets {
         // The API is made with it.

@@ -103,6 +103,12 @@ impl Config {
         }
         self.check_lives()?;
         self.check_jwt()?;
+        if self.dev.helpers && self.audit.device.is_empty() {
+            return Err(ConfigError::Value(
+                "dev.helpers",
+                "tells what the audit trail has; set a device of it, [[audit.device]]",
+            ));
+        }
         if !(1..=PAGE_MAX).contains(&self.secrets_api.page_size) {
             return Err(ConfigError::Value("secrets_api.page_size", "must be from 1 to 1000"));
         }

@@ -276,6 +276,7 @@ mod tests {
                 "auth.jwt.certificate",
             ),
             ("environment = \"staging\"", None, "`production`, `dev`, `test`"),
+            ("[dev]\nhelpers = true", None, "dev.helpers: tells what the audit trail has"),
             ("[secrets_api]\npage_size = 0", None, "secrets_api.page_size"),
             ("", Some(("OKMSD_SECRETS_API__PAGE_SIZE", "1001")), "secrets_api.page_size"),
             ("[secrets_api]\nallowed_mounts = [\"a//b\"]", None, "secrets_api.allowed_mounts"),

@@ -35,6 +35,8 @@ pub struct Config {
     pub auth: Auth,
     /// What the dialect of canonical URIs asks of bearers.
     pub secrets_api: SecretsApi,
+    /// What helps whoever develops.
+    pub dev: Dev,
     /// Tokens of the Vault dialect.
     pub tokens: Tokens,
     /// Secrets that were removed.
@@ -341,6 +343,14 @@ pub struct SecretsApi {
     pub require_auth: bool,
     /// Whether the scopes of a JWT bound what may be done beside a certificate, too.
     pub enforce_scopes: bool,
+}
+
+/// `[dev]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dev {
+    /// Whether the dialect of canonical URIs tells what was asked of late.
+    pub helpers: bool,
 }
 
 /// `[limits]`

@@ -149,6 +149,8 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "UriReadKeys",
             "UriReadMetadata",
             "UriListVersions",
+            "UriAudit",
+            "UriEvents",
         ],
     ),
     (

@@ -48,6 +48,15 @@ impl Events {
         Self { head, body, text: String::new(), _connection: connection }
     }
 
+    /// What was told until now, as it came.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
     /// The next bytes; none where it ends well.
     async fn more(&mut self) -> bool {
         let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await;
@@ -67,7 +76,7 @@ impl Events {
     }
 
     /// Everything, once it has ended well.
-    async fn whole(mut self) -> String {
+    pub async fn whole(mut self) -> String {
         while self.more().await {}
         self.text
     }
@@ -77,6 +86,8 @@ impl Events {
 fn events(text: &str) -> Vec<(String, Value)> {
     let whole = text.rsplit_once("\n\n").map_or("", |(whole, _)| whole);
     let of = |event: &str| {
+        let of_kind = event.strip_prefix("event: ").and_then(|event| event.split_once('\n'));
+        let event = of_kind.map_or(event, |(_, event)| event);
         let (id, data) = event.strip_prefix("id: ")?.split_once("\ndata: ")?;
         Some((id.to_owned(), serde_json::from_str(data).unwrap()))
     };

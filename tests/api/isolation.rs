@@ -109,6 +109,8 @@ fn query(route: &ListedRoute, path: &str) -> String {
         "UriReadFile" | "UriDeleteSecret" | "UriReadValue" | "UriReadKeys" | "UriReadMetadata"
         | "UriListVersions" => format!("?uri={}", uri(path)),
         "UriSearch" => "?q=a".to_owned(),
+        // Which would not end.
+        "UriEvents" => "?since=none".to_owned(),
         _ => String::new(),
     }
 }

@@ -435,7 +435,7 @@ async fn examples_are_taken_and_answers_are_as_told() {
     let told = operations(&api.document)
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned());
     let mut unseen: Seen = told.collect();
-    assert_eq!(unseen.len(), 203);
+    assert_eq!(unseen.len(), 205);
     unseen.retain(|id| !seen.contains(id));
     let public: Seen = route_list(DIALECTS)
         .into_iter()
@@ -533,7 +533,10 @@ async fn by_uri(client: Client) -> Seen {
     is_told(&api, "UriReadFile", &elsewhere, "OperationNotSupported");
     api.seen.insert("UriReadFile".to_owned());
     api.check("UriWriteSecret", "", &api.requests("UriWriteSecret")["secret"].clone()).await;
+    // Those who follow it have tests of their own.
+    api.seen.insert("UriEvents".to_owned());
     for (id, query) in [
+        ("UriAudit", String::new()),
         ("UriReadMetadata", at("")),
         ("UriWriteSecret", String::new()),
         ("UriReadValue", at("%23password&version=1")),
@@ -780,7 +783,9 @@ async fn every_operation_answers_with_statuses_that_are_told() {
                 operation["operationId"].as_str().unwrap(),
                 operation["responses"].as_object().unwrap(),
             );
-            let answer = api.send(id, "", "{}").await;
+            // A feed would not end.
+            let query = if id == "UriEvents" { "?since=none" } else { "" };
+            let answer = api.send(id, query, "{}").await;
             assert!(told.contains_key(answer.status.as_str()), "{id} answers {answer:?}");
         }
     }

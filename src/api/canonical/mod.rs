@@ -7,10 +7,12 @@
 
 mod bulk;
 mod fields;
+mod helpers;
 mod lists;
 mod metadata;
 mod named;
 mod parts;
+pub(super) mod recent;
 mod transfer;
 mod values;
 mod versions;
@@ -62,6 +64,8 @@ const ROUTES: &[Route] = &[
     row!(&["POST"], "/secrets/copy", "UriCopySecret", Write, &[VersionGetData, SecretCreate, VersionCreate], Tenant(transfer::copy)),
     row!(&["POST"], "/secrets/move", "UriMoveSecret", Write,
         &[VersionGetData, SecretCreate, VersionCreate, VersionDeactivateCurrent], Tenant(transfer::relocate)),
+    row!(&["GET", "HEAD"], "/secrets/audit", "UriAudit", Read, &[SecretGet], Tenant(helpers::audit)),
+    row!(&["GET"], "/secrets/events", "UriEvents", Read, &[SecretGet], Tenant(helpers::events)),
 ];
 
 /// The answer that tells a problem.
@@ -82,8 +86,9 @@ impl Dialect for Canonical {
         ROUTES
     }
 
-    fn serves(&self, _: &Operation, context: &Context) -> bool {
-        context.uris.are_served
+    fn serves(&self, operation: &Operation, context: &Context) -> bool {
+        let is_helper = matches!(operation.id, "UriAudit" | "UriEvents");
+        context.uris.are_served && (!is_helper || context.uris.helpers.is_some())
     }
 
     fn names_tenant<'h>(&self, head: &'h Parts) -> Result<Option<&'h str>, Invalid> {

@@ -6,6 +6,7 @@
 mod audit;
 mod callers;
 mod deletes;
+mod helpers;
 mod many;
 mod metadata;
 mod moves;

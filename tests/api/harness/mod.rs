@@ -333,6 +333,8 @@ impl Prepared {
         // Whatever a test does, it is recorded.
         config.audit.device = vec![audit_file(folder.path().join("audit.log"))];
         config.audit.folder = Some(folder.path().join("audit"));
+        // Every operation is there.
+        config.dev.helpers = true;
         change(&mut config);
         let clock = Arc::new(MockClock::at(START));
         Self { folder, authority, authority_key, clock, config }
