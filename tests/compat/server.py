@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import ssl
 import subprocess
 import sys
@@ -14,23 +15,43 @@ import urllib.request
 
 
 class Server:
-    """A fresh one in this folder, with settings as variables of its environment; it ends with the block."""
+    """One in this folder, with settings as variables of its environment; it ends with the block. `okmsd dev` makes what it needs; where
+    that has been there, `okmsd serve` can follow it.
+    """
 
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, command="dev", **settings):
         self.folder, self.log = folder, folder.with_suffix(".log")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            listen = f"127.0.0.1:{free.getsockname()[1]}"
+        if command == "dev":
+            arguments = ["--dir", folder, "--listen", listen, "--admin-listen", "127.0.0.1:0"]
+        else:
+            arguments = ["--config", folder / "okmsd.toml"]
+            settings |= {"OKMSD_SERVER__LISTEN": listen, "OKMSD_SERVER__ADMIN_LISTEN": "127.0.0.1:0"}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [os.environ["OKMSD"], "dev", "--dir", folder, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+                [os.environ["OKMSD"], command, *arguments],
                 env={**os.environ, **settings}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )
+        self.until_it_listens(int(listen.rpartition(":")[2]))
         self.env = self.environment()
+        self.env["KMS_RESTAPI_ENDPOINT"] = f"https://{listen}"
+
+    def until_it_listens(self, port):
+        for _ in range(300):
+            if self.process.poll() is not None:
+                break
+            try:
+                return socket.create_connection(("127.0.0.1", port)).close()
+            except OSError:
+                time.sleep(0.1)
+        sys.exit(f"okmsd does not run:\n{self.log.read_text()}")
 
     def environment(self):
         """What okmsd dev writes into env.sh."""
         text, file = "", self.folder / "env.sh"
         for _ in range(300):
-            if self.process.poll() is not None:
-                sys.exit(f"okmsd ended at once:\n{self.log.read_text()}")
             text = file.read_text() if file.exists() else ""
             if "VAULT_CLIENT_KEY" in text:
                 break

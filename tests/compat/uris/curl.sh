@@ -33,13 +33,16 @@ done < <(jq -r --arg secrets "$KMS_RESTAPI_ENDPOINT/api/secrets" "$steps $asked"
 
 # Each answer beside what it should be; what is never the same twice is told by its kind.
 told='
-def masked($key):
-    if type == "object" then with_entries(.key as $key | .value |= masked($key))
-    elif type == "array" then map(masked(null))
-    elif type != "string" then .
-    elif $key == "next_cursor" or $key == "x-request-id" then "<opaque>"
+def masked($key; $id):
+    if type == "object" then with_entries(.key as $key | .value |= masked($key; $id))
+    elif type == "array" then map(masked(null; $id))
+    elif $key == "total" and type == "number" then "<count>"
+    elif $key == "purpose" then "<purpose>"
+    elif type != "string" or . == $id then .
+    elif $key == "next_cursor" or $key == "resource_ref" then "<opaque>"
     elif $key == "message" and . != "" then "<prose>"
     elif test("^cert:[0-9a-f]+$") then "<caller>"
+    elif test("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$") then "<id>"
     elif test("^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$")
         and (sub("\\.\\d+"; "") | fromdate - now | fabs < 600) then if contains(".") then "<now, in parts>" else "<now>" end
     else . end;
@@ -53,10 +56,10 @@ def wanted($document; $id): (.status // 200) as $status | {
 | [range([$steps, $answers | length] | max) as $at | $steps[$at] as $step | $answers[$at] as [$status, $head, $answer]
     | ($head | @base64d | [scan("(?m)^([A-Za-z-]+): (.*?)\r?$") | {key: .[0] | ascii_downcase, value: .[1]}] | from_entries) as $head
     | ($answer | @base64d) as $answer
-    | ($step | wanted($document; $head["x-request-id"])) as $wanted
+    | $head["x-request-id"] as $id | ($step | wanted($document; $id)) as $wanted
     | {
-        status: ($status | tonumber), head: ($head | with_entries(select(.key | in($wanted.head))) | masked(null)),
-        body: ($wanted.body | if type == "object" then ($answer | fromjson? | masked(null)) elif . == null then . else $answer end)
+        status: ($status | tonumber), head: ($head | with_entries(select(.key | in($wanted.head))) | masked(null; null)),
+        body: ($wanted.body | if type == "object" then ($answer | fromjson? | masked(null; $id)) elif . == null then . else $answer end)
     } as $got
     | select($wanted != $got) | "FAILED: \($step)\n  want \($wanted)\n  got  \($got)"]
 | .[], "curl: \(($steps | length) - length) checks passed, \(length) failed"'

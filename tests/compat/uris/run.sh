@@ -34,6 +34,6 @@ client() {
 }
 client curl bash "$here/curl.sh"
 client httpx "$python" -B -m unittest discover --start-directory "$here"
-# The streams of events and of the audit trail, and the file of secrets for development, come in here when they are served.
+# The file of secrets for development comes in here when it is served.
 client judge "$python" -B "$here/judge.py"
 exit "$failed"
