@@ -52,11 +52,11 @@ use self::{
     rotations::Rotating,
 };
 use crate::{
-    api::{self, Bearers, Context, Dialect, Feeds, Recent, UriHelpers, UriTerms},
+    api::{self, Bearers, Context, Dialect, Feeds, PathTerms, Recent, UriHelpers, UriTerms},
     audit::Trail,
     auth::{Principal, anchors::Anchors},
     clock::{Clock, Step, StoreClock},
-    config::{Config, Environment, Limits},
+    config::{Config, Environment, Limits, PathSecrets},
     crypto::{FileRootKey, RootKey as _},
     fair::Weights,
     http::{Clocks, Edge, EdgeLimits},
@@ -106,8 +106,7 @@ pub struct App {
     endings: EndingWatch,
     audit: AuditKeeper,
     rotating: Rotating,
-    /// How long it is known what has happened to secrets.
-    events_kept: Duration,
+    times: lives::Times,
 }
 
 /// What [`check`] has looked at.
@@ -249,6 +248,7 @@ impl App {
             visitors: Arc::clone(&visitors),
             bearers: bearers(config, keys.as_ref()),
             uris: uris(config, recent),
+            paths: paths(config),
             figures: figures(&service, &metrics),
             feeds: Arc::clone(&feeds),
             audit_devices: Arc::new(devices),
@@ -313,7 +313,7 @@ impl App {
             endings,
             audit,
             rotating,
-            events_kept: config.secrets.events.0,
+            times: lives::Times { events: config.secrets.events.0, flush: config.usage.flush.0 },
         })
     }
 
@@ -371,7 +371,7 @@ impl App {
     pub async fn run(self) {
         let Self { listener, service, admin, lists, keys, endings, audit, time, rotating, .. } =
             self;
-        let events_kept = self.events_kept;
+        let times = self.times;
         admin.begin();
         let auditor = audit.auditor();
         let (first, mut each) = mpsc::channel(1);
@@ -396,7 +396,7 @@ impl App {
             never = service.events.follow_store() => match never {},
             never = service.trails.watch() => match never {},
             never = endings.run(&service) => match never {},
-            never = lives::run(&service, &time, auditor.as_ref(), events_kept) => match never {},
+            never = lives::run(&service, &time, auditor.as_ref(), times) => match never {},
             never = rotating.run(&service, &time) => match never {},
             never = audit.run() => match never {},
             never = service.customer_cas.follow() => match never {},
@@ -460,6 +460,9 @@ async fn open_service(
         ),
         error => AppError::Service(config.store.path.clone(), error),
     })?;
+    if !config.usage.enabled {
+        service.accesses.stop();
+    }
     let service = Arc::new(service);
     watch_domains(&service, metrics);
     Ok(service)
@@ -553,6 +556,12 @@ fn uris(config: &Config, recent: Option<Arc<Recent>>) -> UriTerms {
         page_size: api.page_size as usize,
         helpers: recent.map(|recent| UriHelpers { recent, feeds: feeds() }),
     }
+}
+
+/// What is served of the dialect of path secrets.
+fn paths(config: &Config) -> PathTerms {
+    let PathSecrets { enabled, require_auth } = config.path_secrets;
+    PathTerms { are_served: enabled, need_bearer: require_auth }
 }
 
 /// What tells how long tokens live.

@@ -40,6 +40,8 @@ pub struct Context {
     pub bearers: Bearers,
     /// What is served of the dialect of canonical URIs.
     pub uris: UriTerms,
+    /// What is served of the dialect of path secrets.
+    pub paths: PathTerms,
     /// The server's figures, in Prometheus' text form.
     pub figures: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
     /// The places for answers that tell what happens as it happens.
@@ -52,7 +54,7 @@ pub struct Context {
 pub struct Bearers {
     /// Who signs them, where anybody does.
     pub issuer: Option<Arc<Issuer>>,
-    /// Whether each request brings a bearer, too.
+    /// Whether each request that is about URIs brings a bearer, too.
     pub are_required: bool,
     /// Whether the scopes of a JWT count beside a certificate, too.
     pub enforce_scopes: bool,
@@ -76,6 +78,14 @@ pub struct UriHelpers {
     pub recent: Arc<Recent>,
     /// The places for those who are told as it happens.
     pub feeds: Arc<Feeds>,
+}
+
+/// What is served of the dialect of path secrets.
+pub struct PathTerms {
+    /// Whether anything is.
+    pub are_served: bool,
+    /// Whether each request brings a bearer, too.
+    pub need_bearer: bool,
 }
 
 impl UriTerms {

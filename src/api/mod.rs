@@ -34,7 +34,7 @@ pub use self::{
     address::{Address, Captures, Params, TenantName, thing},
     call::{
         AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, Hashing, NewAuditDevice,
-        UriHelpers, UriTerms,
+        PathTerms, UriHelpers, UriTerms,
     },
     canonical::recent::Recent,
     dialects::DIALECTS,

@@ -51,8 +51,7 @@ pub enum Jwts {
     /// They are taken, and must give each of these scopes.
     Scoped(&'static [Scope]),
     /// They are taken, and must give each of these scopes where there is no certificate, or where the
-    /// configuration says so (`secrets_api.enforce_scopes`). It says as well whether each request brings a
-    /// bearer (`secrets_api.require_auth`).
+    /// configuration says so (`secrets_api.enforce_scopes`).
     AsConfigured(&'static [Scope]),
 }
 
@@ -190,6 +189,12 @@ pub trait Dialect: Send + Sync {
     fn jwts(&self, operation: &Operation, head: &Parts) -> Jwts {
         let _ = (operation, head);
         Jwts::None
+    }
+
+    /// Whether each request for something that takes JWTs brings a bearer, be it one of those or a token of ours.
+    fn needs_bearer(&self, context: &Context) -> bool {
+        let _ = context;
+        false
     }
 
     /// The tenant that somebody without a certificate comes to with this request as one of its users,

@@ -17,9 +17,8 @@ use crate::{
     service::{Error, OverSecret, Service},
 };
 
-/// How often.
+/// How often it is looked for what is to be erased.
 const EACH: Duration = Duration::from_secs(60);
-
 /// How often events that are too old are forgotten.
 const FORGET_EACH: Duration = Duration::from_secs(600);
 /// How often what secrets are found by is checked, and certificates are forgotten, and how long after the start for the first time.
@@ -28,17 +27,27 @@ const CHECK_FIRST: Duration = Duration::from_secs(3_600);
 /// The pause between two pages of that.
 const CHECK_PAUSE: Duration = Duration::from_millis(5);
 
+/// How often, and for how long.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    /// How long events are kept.
+    pub(super) events: Duration,
+    /// How often what was counted of reads is added to the store.
+    pub(super) flush: Duration,
+}
+
 /// Does all of it, for good.
 pub(super) async fn run(
     service: &Service,
     time: &StoreClock,
     auditor: Option<&Arc<Auditor>>,
-    events_kept: Duration,
+    times: Times,
 ) -> Infallible {
     tokio::select! {
         never = sweep(service, time, auditor) => never,
+        never = count(service, times.flush) => never,
         never = check(service, time) => never,
-        never = forget_events(service, time, events_kept) => never,
+        never = forget_events(service, time, times.events) => never,
     }
 }
 
@@ -88,8 +97,14 @@ async fn sweep(service: &Service, time: &StoreClock, auditor: Option<&Arc<Audito
         for error in done.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "secrets whose time is over cannot be erased; trying again");
         }
+        tokio::time::sleep(EACH).await;
+    }
+}
+
+async fn count(service: &Service, each: Duration) -> Infallible {
+    loop {
         tokio::select! {
-            () = tokio::time::sleep(EACH) => {}
+            () = tokio::time::sleep(each) => {}
             () = service.accesses.until_many() => {}
         }
         flush(service).await;

@@ -1,8 +1,8 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
 use super::schema::{
-    Access, Audit, Auth, Config, Dev, Keys, Limits, Log, Reload, Rotation, Secrets, SecretsApi,
-    Server, Store, Tokens, Trust,
+    Access, Audit, Auth, Config, Dev, Keys, Limits, Log, PathSecrets, Reload, Rotation, Secrets,
+    SecretsApi, Server, Store, Tokens, Trust, Usage,
 };
 
 /// Keys whose values differ between a configuration and the next.
@@ -82,6 +82,15 @@ keys! {
     auth: Auth {
         // Who signs is one as long as the server runs; what is in the file of its keys is live.
         jwt: restart,
+    }
+    path_secrets: PathSecrets {
+        // The API is made with it.
+        enabled: restart,
+        require_auth: restart,
+    }
+    usage: Usage {
+        enabled: restart,
+        flush: restart,
     }
     secrets_api: SecretsApi {
         // The API is made with it.

@@ -268,6 +268,9 @@ impl Config {
         if !(SECOND..=3600 * SECOND).contains(&self.rotation.tick.0) {
             return Err(ConfigError::Value("rotation.tick", "must be from 1s to 1h"));
         }
+        if !(SECOND..=3600 * SECOND).contains(&self.usage.flush.0) {
+            return Err(ConfigError::Value("usage.flush", "must be from 1s to 1h"));
+        }
         let tokens = &self.tokens;
         if tokens.max_ttl.0 < SECOND || tokens.max_ttl.0 > TTL_MAX {
             return Err(ConfigError::Value(

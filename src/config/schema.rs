@@ -43,6 +43,10 @@ pub struct Config {
     pub secrets: Secrets,
     /// How what is due is rotated.
     pub rotation: Rotation,
+    /// How path secrets are served.
+    pub path_secrets: PathSecrets,
+    /// How reads are counted.
+    pub usage: Usage,
     /// Limits on everything.
     pub limits: Limits,
     /// The audit trail.
@@ -327,6 +331,26 @@ pub enum JwtBinding {
     WhenPresent,
     /// One that is not bound is refused.
     Required,
+}
+
+/// `[path_secrets]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PathSecrets {
+    /// Whether there is anything at their addresses.
+    pub enabled: bool,
+    /// Whether each request brings a bearer, too.
+    pub require_auth: bool,
+}
+
+/// `[usage]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Usage {
+    /// Whether reads of secrets are counted.
+    pub enabled: bool,
+    /// How often what was counted is added to the store.
+    pub flush: Span,
 }
 
 /// `[secrets_api]`
@@ -625,6 +649,18 @@ impl Default for Secrets {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         Self { retention: Span(30 * DAY), events: Span(7 * DAY) }
+    }
+}
+
+impl Default for PathSecrets {
+    fn default() -> Self {
+        Self { enabled: true, require_auth: false }
+    }
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { enabled: true, flush: Span(Duration::from_secs(60)) }
     }
 }
 

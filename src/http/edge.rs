@@ -852,9 +852,9 @@ impl Edge {
         }
         let principal = match dialect.jwts(operation, &call.head) {
             Jwts::None => principal,
-            asked => {
+            Jwts::Scoped(_) | Jwts::AsConfigured(_) => {
                 let principal = self.with_jwt(sender, principal, call, event, effect).await?;
-                self.has_bearer(asked, &principal, &call.head)?;
+                self.has_bearer(routes.dialect, &principal, &call.head)?;
                 principal
             }
         };
@@ -1083,12 +1083,14 @@ impl Edge {
     /// Goes on if a request that is somebody's brings a bearer, where it must.
     fn has_bearer(
         &self,
-        asked: Jwts,
+        dialect: &dyn Dialect,
         principal: &Result<Principal, Failed>,
         head: &Parts,
     ) -> Result<(), Unauthenticated> {
-        let must = matches!(asked, Jwts::AsConfigured(_)) && self.context.bearers.are_required;
-        if must && principal.is_ok() && !bearer::is_there(&head.headers) {
+        if dialect.needs_bearer(&self.context)
+            && principal.is_ok()
+            && !bearer::is_there(&head.headers)
+        {
             return Err(Unauthenticated::NoBearer);
         }
         Ok(())

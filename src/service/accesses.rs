@@ -11,7 +11,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -105,6 +105,7 @@ pub struct Accesses {
     fresh: AtomicUsize,
     dropped: AtomicU64,
     many: Notify,
+    is_off: AtomicBool,
     /// One at a time adds to the store.
     adding: tokio::sync::Mutex<()>,
 }
@@ -118,6 +119,7 @@ impl Accesses {
             fresh: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             many: Notify::new(),
+            is_off: AtomicBool::new(false),
             adding: tokio::sync::Mutex::default(),
         }
     }
@@ -132,6 +134,9 @@ impl Accesses {
 
     /// A value was read of the secret whose header has this key, and that was created at that moment.
     pub(super) fn note(&self, key: &[u8], of: Timestamp, now: Timestamp) {
+        if self.is_off.load(Relaxed) {
+            return;
+        }
         let mut shard = self.shard(key);
         if let Some(known) = shard.fresh.get_mut(key) {
             if known.of == of {
@@ -156,6 +161,11 @@ impl Accesses {
     /// How many reads were not counted, as too many secrets had been read since counts were added to the store.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+
+    /// Counts no reads from now on. What was counted before stays.
+    pub fn stop(&self) {
+        self.is_off.store(true, Relaxed);
     }
 
     /// Waits until there is much to be added to the store.

@@ -216,3 +216,62 @@ async fn what_the_server_does_by_itself_is_whole_under_kill_9() {
     assert!(count(&mut api).await <= READS);
     assert_eq!(get(&mut api, &format!("secrets/gone/{revived}")).await["data"]["new"], true);
 }
+
+/// Reads are counted in memory and added up each second: whenever the server is killed, in the middle of that, too, no read
+/// counts twice, what was added up stays, and what is lost is of the last second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_read_counts_twice_under_kill_9() {
+    const FLUSH: Duration = Duration::from_secs(1);
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("region");
+    let start = || Server::start_with(&dir, &[("OKMSD_USAGE__FLUSH", "1s")]);
+    let paths: Vec<_> = (0..SECRETS).map(|n| format!("read/{n:02}")).collect();
+    let mut server = start();
+    server.ready().await;
+    let access = Access::load(&dir);
+    let mut api = access.connect(server.address).await.unwrap();
+    for path in &paths {
+        let at = format!("secrets/{path}");
+        assert_eq!(ask(&mut api, Method::PUT, &at, json!({"data": {}})).await.0, 201);
+    }
+    let counts = async |api: &mut Api| {
+        let mut counts = Vec::new();
+        for path in &paths {
+            let told = get(api, &format!("secrets/metadata/{path}")).await;
+            counts.push(told["access_count_30d"].as_u64().unwrap());
+        }
+        counts
+    };
+    let mut before = vec![0; SECRETS];
+    let mut lost = 0;
+    for round in 0..=ROUNDS {
+        for path in &paths {
+            for _ in 0..READS {
+                get(&mut api, &format!("secrets/{path}")).await;
+            }
+        }
+        let told = counts(&mut api).await;
+        assert!(told.iter().zip(&before).all(|(now, before)| *now == before + READS), "{told:?}");
+        let is_last = round == ROUNDS;
+        // About when it is added up; in the last round, once it surely was.
+        let wait = if is_last { 3 * FLUSH } else { FLUSH * round / ROUNDS };
+        tokio::time::sleep(wait).await;
+        server.kill();
+        server = start();
+        server.ready().await;
+        api = access.connect(server.address).await.unwrap();
+        let kept = counts(&mut api).await;
+        for (kept, (before, told)) in kept.iter().zip(before.iter().zip(&told)) {
+            assert!(
+                (before..=told).contains(&kept),
+                "{before} were kept, {told} told, {kept} left"
+            );
+            lost += told - kept;
+        }
+        assert!(!is_last || kept == told, "all was added up long ago: {kept:?} of {told:?}");
+        before = kept;
+    }
+    server.kill();
+    println!("{lost} reads were not added up yet");
+    assert!(lost > 0, "no kill has hit what was not added up");
+}

@@ -91,6 +91,10 @@ impl Dialect for Canonical {
         context.uris.are_served && (!is_helper || context.uris.helpers.is_some())
     }
 
+    fn needs_bearer(&self, context: &Context) -> bool {
+        context.bearers.are_required
+    }
+
     fn names_tenant<'h>(&self, head: &'h Parts) -> Result<Option<&'h str>, Invalid> {
         tenant_named(head)
     }

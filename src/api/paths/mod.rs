@@ -23,8 +23,8 @@ use std::borrow::Cow;
 use hyper::{Method, Uri, http::request::Parts};
 
 use super::{
-    Address, Call, Captures, Dialect, Failed, Jwts, Operation, Params, Reply, Route, TenantName,
-    bearer,
+    Address, Call, Captures, Context, Dialect, Failed, Jwts, Operation, Params, Reply, Route,
+    TenantName, bearer,
     operation::{literal, row},
     query, vault,
 };
@@ -119,6 +119,14 @@ impl Dialect for Paths {
         let address = literal(self.bases, self.routes, method, uri)?;
         let tenant = if self.is_partners { Some(TenantName::Partner) } else { address.tenant };
         Some(Address { tenant, ..address }).filter(|address| is_ours(&address.path))
+    }
+
+    fn serves(&self, _: &Operation, context: &Context) -> bool {
+        context.paths.are_served
+    }
+
+    fn needs_bearer(&self, context: &Context) -> bool {
+        context.paths.need_bearer
     }
 
     fn names_tenant<'h>(&self, head: &'h Parts) -> Result<Option<&'h str>, Invalid> {

@@ -5,6 +5,7 @@ mod lists;
 mod partners;
 mod policies;
 mod rotations;
+mod settings;
 mod writes;
 
 use hyper::Method;
