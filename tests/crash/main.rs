@@ -27,6 +27,7 @@ mod kill;
 mod lives;
 mod log;
 mod many;
+mod moves;
 #[path = "../support/mtls.rs"]
 mod mtls;
 mod packing;

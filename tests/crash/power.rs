@@ -138,7 +138,7 @@ fn made() -> Image {
 }
 
 /// Crashes at the syncs numbered `from..to` of the record, and once at its end.
-async fn crash_everywhere(
+pub async fn crash_everywhere(
     made: &Image,
     log: &[Event],
     models: &[Model],
