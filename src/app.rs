@@ -12,6 +12,7 @@ mod keeper;
 mod keys;
 mod lists;
 mod lives;
+mod pdp;
 mod recent;
 mod recorded;
 mod reload;
@@ -125,6 +126,7 @@ struct Materials {
     certificates: Certificates,
     anchors: Arc<Anchors>,
     keys: Option<Source>,
+    pdp: Option<pdp::Known>,
 }
 
 impl Materials {
@@ -136,6 +138,7 @@ impl Materials {
             certificates: Certificates::load(config, clock, &anchors, &[])?,
             anchors,
             keys: Source::load(config, &**clock)?,
+            pdp: pdp::credentials(config)?.map(Live::new).map(Arc::new),
         })
     }
 }
@@ -220,16 +223,15 @@ impl App {
         let Over { engine, metrics, weights, dialects } = over;
         let trail_clock = Arc::clone(&time) as Arc<dyn Clock>;
         let (trail, recent) = trail(config, &materials.root, &trail_clock)?;
-        let Materials { root, authority, certificates, anchors, keys } = materials;
+        let Materials { root, authority, certificates, anchors, keys, pdp } = materials;
         certificates.tell(machine.now(), &metrics);
         let issuer = authority.as_ref().map(|issuer| issuer.certificate_pem().to_owned());
         go_on(&time, &*engine);
         let clocks = Clocks { machine: Arc::clone(&machine), store: Arc::clone(&trail_clock) };
         let behind = Arc::clone(&time);
         metrics.watch(telemetry::lost_lines, move || behind.behind());
-        let over = (engine, weights);
-        let service =
-            open_service(config, over, (root, authority), Arc::clone(&anchors), &metrics).await?;
+        let (over, parts) = ((engine, weights), (root, authority, pdp.as_ref()));
+        let service = open_service(config, over, parts, &anchors, &metrics).await?;
         let (begun, devices) = audited(config, trail, &service).await?;
         let auditor = begun.as_ref().map(|begun| Arc::clone(&begun.auditor));
         let (socket, address) = bind(config.server.listen)?;
@@ -272,6 +274,7 @@ impl App {
                 visitors,
                 anchors,
                 issuer: keys.as_ref().map(|source| Arc::clone(&source.issuer)),
+                pdp,
             },
             Arc::clone(&machine),
             Arc::clone(&metrics),
@@ -446,10 +449,11 @@ fn go_on(time: &StoreClock, engine: &dyn Engine) {
 async fn open_service(
     config: &Config,
     (engine, weights): (Arc<dyn Engine>, Arc<Weights>),
-    (root, authority): (Arc<FileRootKey>, Option<CertificateAuthority>),
-    anchors: Arc<Anchors>,
-    metrics: &Metrics,
+    (root, authority, pdp): (Arc<FileRootKey>, Option<CertificateAuthority>, Option<&pdp::Known>),
+    anchors: &Arc<Anchors>,
+    metrics: &Arc<Metrics>,
 ) -> Result<Arc<Service>, AppError> {
+    let anchors = Arc::clone(anchors);
     let default = (config.access.default_policy.0, config.limits.quota(), weights);
     let service =
         Service::open(engine, root, authority, default, anchors, commit_counter(metrics)).await;
@@ -463,6 +467,7 @@ async fn open_service(
     if !config.usage.enabled {
         service.accesses.stop();
     }
+    pdp::judges(&service, config, pdp, metrics);
     let service = Arc::new(service);
     watch_domains(&service, metrics);
     Ok(service)

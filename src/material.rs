@@ -74,6 +74,14 @@ pub fn text(path: &Path) -> Result<Zeroizing<String>, MaterialError> {
     Ok(Zeroizing::new(utf8(path, &files::read(path)?)?))
 }
 
+/// The text of a file that is nobody else's business.
+///
+/// # Errors
+/// `MaterialError` names the file.
+pub fn secret_text(path: &Path) -> Result<Zeroizing<String>, MaterialError> {
+    files::read_private(path, |bytes| utf8(path, bytes).map(Zeroizing::new))
+}
+
 fn utf8(path: &Path, bytes: &[u8]) -> Result<String, MaterialError> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| MaterialError::Text(path.into()))
 }

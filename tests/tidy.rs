@@ -62,14 +62,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("x509_parser", &["auth/facets.rs", "auth/identity.rs", "auth/names.rs", "pki"]),
     ("argon2", &["crypto"]),
     ("bcrypt", &["crypto/making"]),
-    ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs", "auth/jwt"]),
+    ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs", "auth/jwt", "auth/pdp"]),
     ("prometheus", &["metrics"]),
     ("toml", &["config"]),
     ("flate2", &["audit/packed.rs"]),
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),
     ("hyper_util", &["server", "cli/client.rs"]),
-    ("serde_json", &["api", "audit", "auth/acl", "auth/jwt", "cli"]),
+    ("serde_json", &["api", "audit", "auth/acl", "auth/jwt", "auth/object.rs", "auth/pdp", "cli"]),
 ];
 
 /// What the pure rooms never do, beside what they may not import.
@@ -236,7 +236,7 @@ fn asks(case: &UseCase<'_>, others: &[UseCase<'_>]) -> bool {
     let hands_on_to = |other: &&UseCase<'_>| {
         other.name != case.name && case.beginning.contains(&format!("self.{}(permit", other.name))
     };
-    let ways = ["check", "check_beside", "allows", "tells"];
+    let ways = ["check", "check_beside", "check_here", "allows", "tells"];
     ways.iter().any(|way| case.beginning.contains(&format!("permit.{way}(")))
         || others.iter().filter(hands_on_to).any(|other| asks(other, others))
 }

@@ -182,6 +182,15 @@ enum Over {
     Failed(Error),
 }
 
+impl Over {
+    fn of(error: Error) -> Self {
+        match error {
+            Error::Denied(_) | Error::PdpDenied { .. } => Self::Denied,
+            error => Self::Failed(error),
+        }
+    }
+}
+
 impl<S: Source> Feed<S> {
     fn of(
         context: &Context,
@@ -198,7 +207,7 @@ impl<S: Source> Feed<S> {
             holder: Holder {
                 service: Arc::clone(&context.service),
                 // What it decides from here on is no part of the request any more.
-                permit: permit.clone().seen_by(None),
+                permit: permit.afterwards(),
                 client: call.client,
                 began,
                 began_at: (call.now, call.machine_now),
@@ -242,7 +251,7 @@ impl<S: Source> Feed<S> {
     async fn tell_once(&mut self) -> Result<(), Over> {
         let answer = loop {
             let next = self.source.next(&self.holder.permit).await;
-            if let Some(answer) = next.map_err(Over::Failed)? {
+            if let Some(answer) = next.map_err(Over::of)? {
                 break answer;
             }
             match self.wait().await {
@@ -258,7 +267,7 @@ impl<S: Source> Feed<S> {
     async fn tell(&mut self) -> Result<Infallible, Over> {
         loop {
             let next = self.source.next(&self.holder.permit).await;
-            if let Some(events) = next.map_err(Over::Failed)? {
+            if let Some(events) = next.map_err(Over::of)? {
                 self.goes_on().await?;
                 self.say_all(events).await?;
                 continue;
@@ -326,6 +335,9 @@ impl<S: Source> Feed<S> {
 
     async fn judge(&mut self) -> Result<(), Over> {
         let may = self.holder.is_renewed().await && self.source.is_allowed(&self.holder.permit);
-        if may { Ok(()) } else { Err(Over::Denied) }
+        if !may {
+            return Err(Over::Denied);
+        }
+        self.holder.service.settles(&self.holder.permit).await.map_err(Over::of)
     }
 }

@@ -227,6 +227,8 @@ problems! {
     ScopeRequired: FORBIDDEN, AUTHORIZATION, "the bearer token does not give the scope {}; get one that does",
         word "insufficient_scope", canonical "SCOPE_REQUIRED";
     Forbidden: FORBIDDEN, AUTHORIZATION, "{}";
+    PdpDenied: FORBIDDEN, AUTHORIZATION, "the policy decision point does not permit this; ask whoever keeps its policies, and \
+        name the decision {}";
     ForeignOrigin: FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here",
         word "foreign_origin", canonical "FOREIGN_ORIGIN";
     Preflight: FORBIDDEN, AUTHORIZATION, "preflight capability check returned 403, please ensure client's policies grant \
@@ -319,6 +321,8 @@ problems! {
         happened or not, read before you repeat it", again "5";
     OutcomeUnknown: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store failed while it wrote; the change may have happened or \
         not, read before you repeat it", again "5";
+    PdpUnavailable: SERVICE_UNAVAILABLE, UNAVAILABLE, "the policy decision point does not answer, and nothing is done that it \
+        has not permitted; nothing was changed or told, repeat later", again "5", canonical "PDP_UNAVAILABLE";
     NoIssuerKeys: SERVICE_UNAVAILABLE, UNAVAILABLE, "the keys of the issuer of bearer tokens could not be had for a day, or \
         not yet, so that no token of it counts; repeat later, or ask without it", again "5";
     DomainClosed: SERVICE_UNAVAILABLE, UNAVAILABLE, "a policy or rule of the domain is damaged, so that nobody knows what \
@@ -643,6 +647,12 @@ impl From<Error> for Failed {
 fn said_of(error: &Error) -> Failed {
     match error {
         Error::Denied(denied) => (*denied).into(),
+        Error::PdpDenied { purpose, id } => {
+            let details = [("purpose", purpose.name()), ("decision_id", id)];
+            let details = details.map(|(name, text)| (name, Told::Text(text.to_owned())));
+            Problem::PdpDenied.with(&[id]).with_details(details.into())
+        }
+        Error::PdpUnavailable(_) => Problem::PdpUnavailable.into(),
         Error::DomainNotFound => Problem::DomainNotFound.into(),
         Error::SecretNotFound => Problem::SecretNotFound.into(),
         Error::VersionNotFound => Problem::VersionNotFound.into(),
@@ -708,9 +718,11 @@ fn said_of(error: &Error) -> Failed {
         Error::Unavailable(_) => Problem::Unavailable.into(),
         Error::Unwitnessed(_) => Problem::Unrecorded.into(),
         Error::OutcomeUnknown(_) => Problem::OutcomeUnknown.into(),
-        Error::Corrupt(_) | Error::Cipher(_) | Error::WrongRootKey | Error::Authority(_) => {
-            Problem::Internal.into()
-        }
+        Error::Corrupt(_)
+        | Error::Cipher(_)
+        | Error::WrongRootKey
+        | Error::Authority(_)
+        | Error::Unjudged => Problem::Internal.into(),
     }
 }
 

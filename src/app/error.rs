@@ -10,7 +10,7 @@ use crate::{
     files::FileName,
     material::MaterialError,
     pki,
-    server::{TlsError, UselessAuthority},
+    server::{TlsError, UselessAuthority, UselessBearer},
     service,
     store::engines::redb::OpenError,
     telemetry,
@@ -47,6 +47,12 @@ pub enum AppError {
     /// The authorities of the address where these are.
     #[error("{0}: is no authority of an address: {1}")]
     KeyServerCa(FileName, #[source] UselessAuthority),
+    /// The bearer token by which this server is known to the policy decision point.
+    #[error("{0}: {1}")]
+    PdpBearer(FileName, #[source] UselessBearer),
+    /// What it is known by there else.
+    #[error("{0}: cannot be used to ask the policy decision point: {1}")]
+    PdpMaterial(FileName, #[source] UselessAuthority),
     /// What a server would start with, and should not.
     #[error("{0}")]
     Doubtful(String),

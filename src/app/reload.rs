@@ -16,6 +16,7 @@ use super::{
     error::AppError,
     keys,
     lists::{ListBoard, ListWork},
+    pdp,
 };
 use crate::{
     api::Issuer,
@@ -25,7 +26,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     model::{Proxy, TokenLife},
-    server::{ConnectionLimits, Terms},
+    server::{ConnectionLimits, Credentials, Terms},
     telemetry::Filter,
 };
 
@@ -33,6 +34,8 @@ use crate::{
 const ISSUER: &str = "trust.region_ca_key";
 /// What is said of the keys of the issuer of JWTs that are others now.
 const ISSUER_KEYS: &str = "auth.jwt.jwks_file";
+/// What is said of that by which this server is known to the policy decision point.
+const PDP: &str = "pdp";
 
 /// What a running server goes by, and can be replaced.
 pub(super) struct Lives {
@@ -43,6 +46,8 @@ pub(super) struct Lives {
     pub anchors: Arc<Anchors>,
     /// Whose JWTs are taken, if anybody's are.
     pub issuer: Option<Arc<Issuer>>,
+    /// By what this server is known to the policy decision point, if there is one.
+    pub pdp: Option<Arc<Live<Credentials>>>,
 }
 
 /// Replaces what can be replaced. Cheap to clone.
@@ -75,6 +80,7 @@ pub(super) struct Fit {
     filter: Filter,
     /// The keys of the issuer of JWTs, where they are in a file.
     keys: Option<KeySet>,
+    pdp: Option<Credentials>,
 }
 
 /// What has become of a reload.
@@ -154,7 +160,8 @@ impl Reloader {
         self.no_step_back(&certificates)?;
         // Where they are is as it was at the start.
         let keys = keys::keys(&self.0.started)?;
-        Ok(Fit { config: config.clone(), certificates, issuer, filter, keys })
+        let pdp = pdp::credentials(&self.0.started)?;
+        Ok(Fit { config: config.clone(), certificates, issuer, filter, keys, pdp })
     }
 
     /// A certificate whose time is over, or has not come, does not take the place of one that clients
@@ -172,7 +179,7 @@ impl Reloader {
 
     /// Replaces what is new.
     pub(super) fn apply(&self, fit: Fit) -> Reloaded {
-        let Fit { config, certificates, issuer, filter, keys } = fit;
+        let Fit { config, certificates, issuer, filter, keys, pdp } = fit;
         let Inner { lives, clock, metrics, started, .. } = &*self.0;
         let mut current = self.current();
         let Changes { live: mut settings, .. } = current.config.changes(&config);
@@ -199,6 +206,12 @@ impl Reloader {
             && issuer.has(keys, now)
         {
             settings.push(ISSUER_KEYS);
+        }
+        if let (Some(live), Some(pdp)) = (&lives.pdp, pdp)
+            && **live.load() != pdp
+        {
+            live.replace(pdp);
+            settings.push(PDP);
         }
         if current.config.log.filter != config.log.filter {
             filter.apply();

@@ -291,6 +291,12 @@ impl Principal {
 }
 
 impl Subject {
+    /// Whether it is the server itself.
+    #[must_use]
+    pub const fn is_servers_own(&self) -> bool {
+        matches!(self, Self::Process | Self::System(_))
+    }
+
     /// What its certificate says, where it has one.
     #[must_use]
     pub fn certificate(&self) -> Option<&CertIdentity> {

@@ -3,7 +3,7 @@
 //! Owns the way from a certificate to a permit: [`forwarded`] knows in which forms proxies tell of one, [`chain`] finds who vouches for a certificate,
 //! [`identity`] reads it (with [`names`] and [`claim`]), [`jwt`] judges a token that somebody else has signed, [`directory`] says whom it stands for,
 //! unless it was [`revoked`] or is on one of its CA's [`lists`], or the CA is none of the [`anchors`] any more, [`access`] has the tenants' rules
-//! ([`rules`]) and policies ([`policies`]), [`policy`] decides, and a [`Witness`] sees it. Always holds: a [`Principal`] is made
+//! ([`rules`]) and policies ([`policies`]), [`policy`] decides, [`pdp`] knows what somebody else is to judge beside it, and a [`Witness`] sees it. Always holds: a [`Principal`] is made
 //! by the directory alone, and a [`Permit`] by the policy; the tenant of a request is the permit's,
 //! never the URL's. Never does: I/O, HTTP, telling a foreign domain from one that does not exist.
 
@@ -27,7 +27,9 @@ pub mod identity;
 pub mod jwt;
 pub mod lists;
 pub mod names;
+mod object;
 mod patterns;
+pub mod pdp;
 mod policies;
 pub mod policy;
 pub mod revoked;

@@ -11,11 +11,12 @@ use super::{
     holder::Untraced,
     jwt::{Scope, Scopes},
     patterns::Extent,
+    pdp::{self, Asker, Docket, Purpose},
     revoked::Revoked,
     witness::{Detail, Witness},
     word::Word,
 };
-use crate::model::{Bearer, BuiltIn, CertRule, Circumstances, OkmsId, Timestamp};
+use crate::model::{Bearer, BuiltIn, CertRule, Circumstances, Fragment, OkmsId, Timestamp};
 
 /// Why a principal may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -202,6 +203,8 @@ pub struct Permit {
     scopes: Option<Scopes>,
     principal: Principal,
     witness: Option<Arc<dyn Witness>>,
+    /// What somebody else is to judge beside it, where somebody is.
+    docket: Option<Docket>,
 }
 
 impl Permit {
@@ -217,7 +220,8 @@ impl Permit {
         if self.home == self.okms_id {
             return Cow::Borrowed(self);
         }
-        Cow::Owned(Self { okms_id: self.home, ..self.clone() })
+        let docket = self.docket.as_ref().map(Docket::apart);
+        Cow::Owned(Self { okms_id: self.home, docket, ..self.clone() })
     }
 
     /// Whether its holder acts where he is not at home.
@@ -308,7 +312,100 @@ impl Permit {
             }
             _ => self.allows_at(action, resource, asked),
         };
+        match &self.docket {
+            Some(docket) if is_allowed => docket.asks(action, resource),
+            Some(docket) => docket.drops(),
+            None => {}
+        }
         if is_allowed { Ok(()) } else { Err(Denied::of(Actions::of(&[action]))) }
+    }
+
+    /// The same by the tenant's policies alone, whoever else judges what is done: of what is done to no secret, or to
+    /// several that are checked one by one.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_here(&self, action: Action, resource: Resource<'_>) -> Result<(), Denied> {
+        Self { docket: None, ..self.clone() }.check(action, resource)
+    }
+
+    /// Tells whoever else judges that what begins so is listed, where it leaves out what may not be seen.
+    pub fn lists(&self, action: Action, prefix: &str) {
+        if let Some(docket) = &self.docket
+            && self.allows(action, Resource::Below(prefix))
+        {
+            docket.asks(action, Resource::Below(prefix));
+        }
+    }
+
+    /// The same permit, whose decisions somebody else is to judge as well.
+    #[must_use]
+    pub fn judged_by(self, docket: Option<Docket>) -> Self {
+        Self { docket, ..self }
+    }
+
+    /// What somebody else is to judge, where somebody is.
+    #[must_use]
+    pub const fn docket(&self) -> Option<&Docket> {
+        self.docket.as_ref()
+    }
+
+    /// Whether somebody else is to judge something yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.docket.as_ref().is_some_and(|docket| !docket.is_settled())
+    }
+
+    /// The same permit for an operation whose writes are for that.
+    #[must_use]
+    pub fn meant_for(&self, purpose: Purpose) -> Cow<'_, Self> {
+        self.aimed(|docket| docket.meant_for(purpose))
+    }
+
+    /// The same permit for an operation on a part of a value, or on all of it.
+    #[must_use]
+    pub fn of_part(&self, part: Option<&Fragment>) -> Cow<'_, Self> {
+        self.aimed(|docket| docket.of_part(part))
+    }
+
+    /// The same permit for an operation that looks at what begins so, of all there is.
+    #[must_use]
+    pub fn looking_below(&self, prefix: &str) -> Cow<'_, Self> {
+        self.aimed(|docket| docket.looking_below(prefix))
+    }
+
+    fn aimed(&self, aim: impl FnOnce(&Docket) -> Docket) -> Cow<'_, Self> {
+        pdp::aimed(self, self.docket.as_ref(), aim, |permit, docket| permit.judged_by(Some(docket)))
+    }
+
+    /// The same permit for what goes on when its request was answered: nobody sees what it decides, and all of it is
+    /// judged again.
+    #[must_use]
+    pub fn afterwards(&self) -> Self {
+        let docket = self.docket.as_ref().map(Docket::anew);
+        Self { docket, ..self.clone().seen_by(None) }
+    }
+
+    /// Who asks, as somebody else is told who is to judge it; nobody where it is the server itself.
+    #[must_use]
+    pub fn asker(&self) -> Option<Asker> {
+        let token = self.principal.token().map(|token| (token.issuer(), token.claims()));
+        let identity = self.subject().certificate();
+        let claims = token.map(|(_, claims)| claims);
+        Some(Asker {
+            kind: match (&claims, &self.user) {
+                (Some(_), _) => "jwt",
+                (None, Some(_)) => "user",
+                (None, None) => "certificate",
+            },
+            id: self.names_subject()?,
+            issuer: token.map(|(issuer, _)| issuer.to_owned()),
+            client_id: claims.and_then(|claims| claims.client_id.clone()),
+            audience: claims.map(|claims| claims.audience.clone()).unwrap_or_default(),
+            token_id: claims.and_then(|claims| claims.id.clone()),
+            certificate: identity.map(|identity| *identity.sha256()),
+            common_name: identity.and_then(|identity| identity.common_name()).map(str::to_owned),
+        })
     }
 
     /// The same permit, of whose decisions `witness` is told.
@@ -333,7 +430,19 @@ impl Permit {
     #[must_use]
     pub fn item(&self, path: &str) -> Self {
         let witness = self.witness.clone().map(|witness| witness.item(path));
-        Self { witness, ..self.clone() }
+        Self { witness, ..self.clone() }.apart()
+    }
+
+    /// The same permit, of whose decisions the witness of another one is told.
+    #[must_use]
+    pub fn seen_as(&self, other: &Self) -> Self {
+        Self { witness: other.witness.clone(), ..self.clone() }
+    }
+
+    /// The same for a part of its request that is done, or fails, by itself.
+    fn apart(self) -> Self {
+        let docket = self.docket.as_ref().map(Docket::apart);
+        Self { docket, ..self }
     }
 
     /// Tells that something was found out of its request.
@@ -406,7 +515,9 @@ impl Permit {
         let principal = principal.map_err(|_| Denied::Forbidden)?;
         let at = (self.okms_id, Across::Nowhere);
         let permit = principal.authorized(at, self.asked, access, circumstances, false, || None)?;
-        Ok(permit.scoped(self.scopes))
+        // What was judged is, for as long as whoever judged it has said.
+        let docket = self.docket.as_ref().map(Docket::anew);
+        Ok(permit.scoped(self.scopes).judged_by(docket))
     }
 
     /// The permit for whoever brings a token: of the user for whom it stands, narrowed to its
@@ -589,6 +700,7 @@ impl Permit {
             scopes: None,
             principal,
             witness: None,
+            docket: None,
         }
     }
 }
@@ -729,6 +841,7 @@ impl Principal {
             scopes: None,
             principal: self.clone(),
             witness: None,
+            docket: None,
         };
         if brings_token || permit.is_visitors() { Ok(permit) } else { permit.begin(actions) }
     }

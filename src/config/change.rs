@@ -1,8 +1,8 @@
 //! What differs between two configurations, and what of it can be had without a restart.
 
 use super::schema::{
-    Access, Audit, Auth, Config, Dev, Keys, Limits, Log, PathSecrets, Reload, Rotation, Secrets,
-    SecretsApi, Server, Store, Tokens, Trust, Usage,
+    Access, Audit, Auth, Config, Dev, Keys, Limits, Log, PathSecrets, Pdp, Reload, Rotation,
+    Secrets, SecretsApi, Server, Store, Tokens, Trust, Usage,
 };
 
 /// Keys whose values differ between a configuration and the next.
@@ -91,6 +91,15 @@ keys! {
     usage: Usage {
         enabled: restart,
         flush: restart,
+    }
+    pdp: Pdp {
+        // What is in the files is live; who judges is one as long as the server runs.
+        url: restart,
+        timeout: restart,
+        certificate: restart,
+        private_key: restart,
+        bearer_file: restart,
+        ca: restart,
     }
     secrets_api: SecretsApi {
         // The API is made with it.

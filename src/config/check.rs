@@ -4,9 +4,9 @@ use std::{path::Path, time::Duration};
 
 use super::{
     fault::ConfigError,
-    schema::{AuditDevice, AuditDeviceKind, AuditFormat, ClientAuth, Config, JwtCertificate},
+    schema::{AuditDevice, AuditDeviceKind, AuditFormat, ClientAuth, Config, JwtCertificate, Pdp},
     syslog::SyslogAddress,
-    units::CrlSource,
+    units::{CrlSource, PdpAddress},
 };
 use crate::files;
 
@@ -22,23 +22,7 @@ impl Config {
         const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
         const INTERVAL_MIN: Duration = Duration::from_millis(100);
         const PAGE_MAX: u32 = 1_000;
-        for (key, path) in [
-            ("server.certificate", Some(&self.server.certificate)),
-            ("server.private_key", Some(&self.server.private_key)),
-            ("trust.region_ca", Some(&self.trust.region_ca)),
-            ("trust.region_ca_key", self.trust.region_ca_key.as_ref()),
-            ("keys.root_key", Some(&self.keys.root_key)),
-            ("store.path", Some(&self.store.path)),
-            ("auth.jwt.jwks_file", self.auth.jwt.jwks_file.as_ref()),
-            ("auth.jwt.ca", self.auth.jwt.ca.as_ref()),
-        ] {
-            if path.is_some_and(|path| files::holds_a_key(path)) {
-                return Err(ConfigError::Value(
-                    key,
-                    "is the name of a file; this is what belongs into one",
-                ));
-            }
-        }
+        self.check_files()?;
         if self.server.endpoint.as_deref().is_some_and(|endpoint| !is_endpoint(endpoint)) {
             return Err(ConfigError::Value(
                 "server.endpoint",
@@ -112,7 +96,34 @@ impl Config {
         if !(1..=PAGE_MAX).contains(&self.secrets_api.page_size) {
             return Err(ConfigError::Value("secrets_api.page_size", "must be from 1 to 1000"));
         }
+        self.check_pdp()?;
         Ok(self)
+    }
+
+    /// Whether names of files are such.
+    fn check_files(&self) -> Result<(), ConfigError> {
+        for (key, path) in [
+            ("server.certificate", Some(&self.server.certificate)),
+            ("server.private_key", Some(&self.server.private_key)),
+            ("trust.region_ca", Some(&self.trust.region_ca)),
+            ("trust.region_ca_key", self.trust.region_ca_key.as_ref()),
+            ("keys.root_key", Some(&self.keys.root_key)),
+            ("store.path", Some(&self.store.path)),
+            ("auth.jwt.jwks_file", self.auth.jwt.jwks_file.as_ref()),
+            ("auth.jwt.ca", self.auth.jwt.ca.as_ref()),
+            ("pdp.certificate", self.pdp.certificate.as_ref()),
+            ("pdp.private_key", self.pdp.private_key.as_ref()),
+            ("pdp.bearer_file", self.pdp.bearer_file.as_ref()),
+            ("pdp.ca", self.pdp.ca.as_ref()),
+        ] {
+            if path.is_some_and(|path| files::holds_a_key(path)) {
+                return Err(ConfigError::Value(
+                    key,
+                    "is the name of a file; this is what belongs into one",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whose tokens are taken.
@@ -167,6 +178,42 @@ impl Config {
             return fault(
                 "auth.jwt.certificate",
                 "cannot be \"optional\" where server.client_auth is \"required\"; set one of them otherwise",
+            );
+        }
+        Ok(())
+    }
+
+    /// Who judges what is permitted.
+    fn check_pdp(&self) -> Result<(), ConfigError> {
+        const TIME_MIN: Duration = Duration::from_millis(10);
+        const TIME_MAX: Duration = Duration::from_secs(30);
+        let Pdp { url, timeout, certificate, private_key, bearer_file, ca } = &self.pdp;
+        let fault = |key, text| Err(ConfigError::Value(key, text));
+        let is_over_tls = url.as_ref().is_some_and(PdpAddress::is_over_tls);
+        let is_said = [certificate, private_key, bearer_file, ca].iter().any(|path| path.is_some());
+        if url.is_none() && is_said {
+            return fault(
+                "pdp.url",
+                "must be told: it is where the policy decision point is asked",
+            );
+        }
+        if !(TIME_MIN..=TIME_MAX).contains(&timeout.0) {
+            return fault("pdp.timeout", "must be from 10ms to 30s");
+        }
+        if is_over_tls != ca.is_some() {
+            return fault(
+                "pdp.ca",
+                "names the file of the authorities of pdp.url (of a public one such as /etc/ssl/certs/ca-certificates.crt); it \
+                 is there for https://, and for nothing else",
+            );
+        }
+        if certificate.is_some() != private_key.is_some() {
+            return fault("pdp.certificate", "stands beside pdp.private_key; set both, or none");
+        }
+        if certificate.is_some() && !is_over_tls {
+            return fault(
+                "pdp.certificate",
+                "is for an https:// address; set that, or leave this out",
             );
         }
         Ok(())
@@ -340,6 +387,8 @@ impl Config {
         let paths = paths.into_iter().chain(self.trust.region_ca_key.as_mut());
         let jwt = &mut self.auth.jwt;
         let paths = paths.chain(&mut jwt.jwks_file).chain(&mut jwt.ca);
+        let Pdp { certificate, private_key, bearer_file, ca, .. } = &mut self.pdp;
+        let paths = paths.chain(certificate).chain(private_key).chain(bearer_file).chain(ca);
         let of_customers = self.trust.customer_ca.iter_mut().flat_map(|ca| {
             let lists = ca.crl.iter_mut().filter_map(|source| match source {
                 CrlSource::File(path) => Some(path),

@@ -27,12 +27,15 @@ pub use self::{
     schema::{
         Access, AddressHeader, Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads,
         AuditStore, Auth, CertificateHeader, ClientAuth, Config, CustomerCa, Environment, Jwt,
-        JwtBinding, JwtCertificate, Keys, Limits, Log, LogFormat, PathSecrets, Proxy, ROTATE_BYTES,
-        ROTATE_TIME, Reload, Rotation, Secrets, SecretsApi, Server, StaleCrl, Store, Tokens, Trust,
-        Usage,
+        JwtBinding, JwtCertificate, Keys, Limits, Log, LogFormat, PathSecrets, Pdp, Proxy,
+        ROTATE_BYTES, ROTATE_TIME, Reload, Rotation, Secrets, SecretsApi, Server, StaleCrl, Store,
+        Tokens, Trust, Usage,
     },
     syslog::{Facility, SyslogAddress},
-    units::{ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, MountName, Region, Span},
+    units::{
+        ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, MountName, PdpAddress, Region,
+        Span,
+    },
 };
 
 impl Config {
@@ -61,10 +64,13 @@ impl Config {
     pub fn live_files(&self) -> impl Iterator<Item = &Path> {
         let Server { certificate, private_key, .. } = &self.server;
         let Trust { region_ca, region_ca_key, customer_ca, proxy: _ } = &self.trust;
+        let Pdp { certificate: own, private_key: its_key, bearer_file, ca, .. } = &self.pdp;
+        let of_pdp = [own, its_key, bearer_file, ca].into_iter().flatten();
         [certificate, private_key, region_ca]
             .into_iter()
             .chain(region_ca_key)
             .chain(&self.auth.jwt.jwks_file)
+            .chain(of_pdp)
             .chain(
                 customer_ca
                     .iter()

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{
     syslog::{Facility, SyslogAddress},
     units::{
-        ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, MountName, Region, Span,
-        from_text,
+        ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, MountName, PdpAddress, Region,
+        Span, from_text,
     },
 };
 use crate::model::{self, OkmsId, Quota, Rate};
@@ -35,6 +35,8 @@ pub struct Config {
     pub auth: Auth,
     /// What the dialect of canonical URIs asks of bearers.
     pub secrets_api: SecretsApi,
+    /// Who judges what is permitted.
+    pub pdp: Pdp,
     /// What helps whoever develops.
     pub dev: Dev,
     /// Tokens of the Vault dialect.
@@ -351,6 +353,24 @@ pub struct Usage {
     pub enabled: bool,
     /// How often what was counted is added to the store.
     pub flush: Span,
+}
+
+/// `[pdp]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pdp {
+    /// Where a policy decision point (`OpenID AuthZEN` 1.0) is asked; nobody is where it is not said.
+    pub url: Option<PdpAddress>,
+    /// So long an answer may take.
+    pub timeout: Span,
+    /// The certificate by which this server is known there, PEM.
+    pub certificate: Option<PathBuf>,
+    /// The key of that, PEM.
+    pub private_key: Option<PathBuf>,
+    /// The file with the bearer token by which it is known there.
+    pub bearer_file: Option<PathBuf>,
+    /// The authorities of that address, PEM.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[secrets_api]`
@@ -695,6 +715,19 @@ impl Default for SecretsApi {
             page_size: 100,
             require_auth: false,
             enforce_scopes: false,
+        }
+    }
+}
+
+impl Default for Pdp {
+    fn default() -> Self {
+        Self {
+            url: None,
+            timeout: Span(Duration::from_secs(2)),
+            certificate: None,
+            private_key: None,
+            bearer_file: None,
+            ca: None,
         }
     }
 }

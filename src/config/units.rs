@@ -192,6 +192,88 @@ impl<'de> Deserialize<'de> for HttpsAddress {
     }
 }
 
+/// Where a policy decision point is: `https://`, or `http://` on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PdpAddress {
+    is_over_tls: bool,
+    authority: String,
+    host: String,
+    port: u16,
+    base: String,
+}
+
+impl PdpAddress {
+    /// Whether it is asked over TLS.
+    #[must_use]
+    pub const fn is_over_tls(&self) -> bool {
+        self.is_over_tls
+    }
+
+    /// Its host, and its port if it is not the usual one.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Its host and its port.
+    #[must_use]
+    pub fn host(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// What is in front of the paths that are asked: nothing, or a path without a slash at its end.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+}
+
+impl FromStr for PdpAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const RULE: &str = "an address is such as \"https://pdp.example.com/authzen\", without a user, a query and a fragment; one that \
+            begins with http:// is on this machine: 127.0.0.1, [::1] or localhost";
+        let (scheme, rest) = text.split_once("://").ok_or(RULE)?;
+        let is_over_tls = scheme == "https";
+        if !is_address(rest) || rest.contains('?') || text.len() > ADDRESS_MAX {
+            return Err(RULE);
+        }
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| RULE)?),
+            _ => (authority, if is_over_tls { 443 } else { 80 }),
+        };
+        let host = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'));
+        let host = host.filter(|host| !host.is_empty()).ok_or(RULE)?;
+        let is_here = ["127.0.0.1", "::1", "localhost"].contains(&host);
+        if !(is_over_tls || scheme == "http" && is_here) {
+            return Err(RULE);
+        }
+        let base = path.trim_end_matches('/');
+        Ok(Self {
+            is_over_tls,
+            authority: authority.to_owned(),
+            host: host.to_owned(),
+            port,
+            base: if base.is_empty() { String::new() } else { format!("/{base}") },
+        })
+    }
+}
+
+impl fmt::Display for PdpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_over_tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.base)
+    }
+}
+
+impl<'de> Deserialize<'de> for PdpAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
 /// Whether what follows the scheme has a host, and no user and no fragment.
 fn is_address(rest: &str) -> bool {
     let is_clean = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@#".contains(&byte));

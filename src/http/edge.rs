@@ -32,6 +32,7 @@ use super::{
     refusal::Refusal,
     response::{Body, response},
     router::Match,
+    seat::{Seat, Seated},
     shares::{Place, Room, Share, Shares, Turn},
 };
 use crate::{
@@ -44,6 +45,7 @@ use crate::{
         Across, Denied, Party, Permit, Principal, Recognized, RegionPermit, Subject,
         Unauthenticated, VerifiedPeer, Witness, directory,
         jwt::{Refused as JwtRefused, Scopes, Token},
+        pdp::{Docket, Request as Judged, Rest},
     },
     clock::Clock,
     metrics::{Closing, Metrics, OperationMetrics, Spent},
@@ -240,7 +242,14 @@ struct Ready {
     /// What its body takes, where it has one.
     room: Option<Room>,
     place: Place,
-    turn: Turn,
+    turn: Held,
+}
+
+/// A turn, which is given back while somebody else judges the request, where somebody does.
+#[expect(dead_code, reason = "they are held")]
+enum Held {
+    Turn(Turn),
+    Seat(Seated),
 }
 
 /// What happens to a request, counted and logged where it is dropped: with the work, so that a
@@ -252,6 +261,8 @@ struct Event {
     started: Instant,
     status: u16,
     trail: Option<Arc<Trail>>,
+    /// Its turn, where somebody else judges it.
+    seat: Option<Arc<Seat>>,
     /// How it stands with its rates, as headers tell it.
     standing: Option<StandingHeaders>,
 }
@@ -559,6 +570,7 @@ impl Edge {
             started: Instant::now(),
             status: GONE,
             trail: self.auditor.as_ref().map(|auditor| auditor.begin(now, id)),
+            seat: None,
             standing: None,
         }
     }
@@ -752,8 +764,12 @@ impl Edge {
         // What stores nothing keeps a processor busy, and does not wait for the disk.
         let turn = noticed(share.turn(effect == Effect::Read), &mut has_waited).await;
         if has_waited {
-            granted = self.again(sender, granted, &asked, call, event.trail.as_ref()).await?;
+            granted = self.again(sender, granted, &asked, call, event).await?;
         }
+        let turn = match &event.seat {
+            Some(seat) => Held::Seat(seat.take(turn)),
+            None => Held::Turn(turn),
+        };
         Ok(Ready { granted, dialect: *dialect, effect, room, place, turn })
     }
 
@@ -847,6 +863,9 @@ impl Edge {
         }
         call.caller = principal.as_ref().ok().map(Principal::party);
         let effect = dialect.effect(operation, &call.head);
+        if self.context.service.is_judged() {
+            event.seat = Some(Seat::new(&sender.share, effect == Effect::Read));
+        }
         if let (Ok(_), Some(paced)) = (&principal, &sender.paced) {
             event.standing = self.charge(paced, effect)?;
         }
@@ -863,7 +882,7 @@ impl Edge {
             Handler::Open(handler) => Granted::Open(handler),
             Handler::Region(handler) => {
                 let asked = (operation, routes.dialect, &address);
-                Granted::Region(handler, self.region(&principal?, asked, call, trail).await?)
+                Granted::Region(handler, self.region(&principal?, asked, call, event).await?)
             }
             Handler::Tenant(handler) => {
                 let principal = principal.or_else(|nobody| {
@@ -891,7 +910,7 @@ impl Edge {
                         trail.names(*thing, &path);
                     }
                 }
-                Granted::Tenant(handler, self.permit(&principal, at, asked, call, trail).await?)
+                Granted::Tenant(handler, self.permit(&principal, at, asked, call, event).await?)
             }
         };
         if let Some(fault) = address.fault {
@@ -909,7 +928,7 @@ impl Edge {
         granted: Granted,
         asked: &Asked<'_>,
         call: &mut Call,
-        trail: Option<&Arc<Trail>>,
+        event: &Event,
     ) -> Result<Granted, Failed> {
         let asked = (asked.operation, asked.dialect, &asked.address);
         (call.now, call.machine_now) = (self.clocks.store.now(), self.clocks.machine.now());
@@ -917,7 +936,7 @@ impl Edge {
         Ok(match granted {
             Granted::Open(handler) => Granted::Open(handler),
             Granted::Region(handler, _) => {
-                Granted::Region(handler, self.region(&principal?, asked, call, trail).await?)
+                Granted::Region(handler, self.region(&principal?, asked, call, event).await?)
             }
             Granted::Tenant(handler, permit) => {
                 let principal = if let Some(token) = permit.principal().token() {
@@ -928,7 +947,7 @@ impl Edge {
                     principal.or_else(|nobody| self.visitor(sender, visited).ok_or(nobody))?
                 };
                 let at = self.place(&principal, asked, &call.head).await?;
-                Granted::Tenant(handler, self.permit(&principal, at, asked, call, trail).await?)
+                Granted::Tenant(handler, self.permit(&principal, at, asked, call, event).await?)
             }
         })
     }
@@ -1005,13 +1024,14 @@ impl Edge {
         principal: &Principal,
         asked: (&Operation, &dyn Dialect, &Address<'_>),
         call: &Call,
-        trail: Option<&Arc<Trail>>,
+        event: &Event,
     ) -> Result<RegionPermit, Failed> {
+        let trail = event.trail.as_ref();
         let own = match principal.party() {
             Party::Operator => None,
             Party::Tenant(own) => {
                 let at = (own, Across::Nowhere);
-                Some(self.permit(principal, at, asked, call, trail).await?)
+                Some(self.permit(principal, at, asked, call, event).await?)
             }
         };
         let permit = principal.authorize_region(asked.0.actions, own.as_ref());
@@ -1165,9 +1185,9 @@ impl Edge {
         at: (OkmsId, Across),
         (operation, dialect, address): (&Operation, &dyn Dialect, &Address<'_>),
         call: &Call,
-        trail: Option<&Arc<Trail>>,
+        event: &Event,
     ) -> Result<Permit, Failed> {
-        let service = &self.context.service;
+        let (service, trail) = (&self.context.service, event.trail.as_ref());
         let brings_token = principal.token().is_none() && dialect.brings_token(&call.head);
         let authorize = || {
             let directory = service.access.directory();
@@ -1201,7 +1221,16 @@ impl Edge {
             let checked = needed.iter().try_for_each(|scope| permit.check_scope(*scope));
             checked.inspect_err(|_| may_none_of(trail, operation))?;
         }
-        Ok(permit.seen_by(witness(trail)))
+        let docket = event.seat.as_ref().map(|seat| {
+            let request = Judged {
+                id: Arc::clone(&call.request_id),
+                client: call.client,
+                dialect: dialect.name(),
+                now: call.now,
+            };
+            Docket::new(request, Some(Arc::clone(seat) as Arc<dyn Rest>))
+        });
+        Ok(permit.judged_by(docket).seen_by(witness(trail)))
     }
 
     /// Does the work, or says in the dialect's words why not.
@@ -1211,7 +1240,14 @@ impl Edge {
         dialect: &dyn Dialect,
         call: &Call,
     ) -> Result<Reply, Reply> {
-        granted.perform(&self.context, call).await.map_err(|failed| {
+        let mut performed = granted.perform(&self.context, call).await;
+        // Nothing leaves of which somebody was still to be asked.
+        if let (Ok(_), Granted::Tenant(_, permit)) = (&performed, granted)
+            && let Err(error) = self.context.service.settles(permit).await
+        {
+            performed = Err(error.into());
+        }
+        performed.map_err(|failed| {
             let spent = match failed.problem {
                 Problem::TooManyTokens => Some(Spent::Tokens),
                 Problem::TooManySecrets => Some(Spent::Secrets),

@@ -13,6 +13,7 @@ mod progress;
 mod refusal;
 mod response;
 mod router;
+mod seat;
 mod shares;
 
 pub(crate) use self::edge::names_one_host;

@@ -6,6 +6,7 @@
 mod audit;
 mod certificates;
 mod commits;
+mod decisions;
 mod endings;
 mod handshakes;
 mod labels;
@@ -23,6 +24,7 @@ pub use self::{
     audit::AuditMetrics,
     certificates::Seen,
     commits::Outcome,
+    decisions::{Decision, DecisionMetrics},
     endings::EndingMetrics,
     handshakes::{Closing, Forwarded, Handshake, HandshakeError},
     labels::{Counters, Label},
@@ -65,6 +67,7 @@ pub struct Metrics {
     audit: AuditMetrics,
     quotas: QuotaMetrics,
     reloads: ReloadMetrics,
+    decisions: DecisionMetrics,
     lists: ListMetrics,
     operators: Lately,
     clients: Lately,
@@ -169,6 +172,7 @@ impl Metrics {
             audit: AuditMetrics::register(&registry)?,
             quotas: QuotaMetrics::register(&registry)?,
             reloads: ReloadMetrics::register(&registry)?,
+            decisions: DecisionMetrics::register(&registry)?,
             lists: ListMetrics::register(&registry)?,
             operators: Lately::default(),
             clients: Lately::default(),
@@ -289,6 +293,12 @@ impl Metrics {
     #[must_use]
     pub const fn reloads(&self) -> &ReloadMetrics {
         &self.reloads
+    }
+
+    /// What a policy decision point has decided.
+    #[must_use]
+    pub const fn decisions(&self) -> &DecisionMetrics {
+        &self.decisions
     }
 
     /// How fresh revocation lists are.

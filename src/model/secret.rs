@@ -72,6 +72,13 @@ impl MetadataPatch {
         !self.is_counted() && self.about.is_empty() && self.life.is_empty()
     }
 
+    /// Whether its owner would change, and nothing else.
+    #[must_use]
+    pub fn is_of_owner_alone(&self) -> bool {
+        let rest = AboutPatch { owner: None, ..self.about.clone() };
+        self.about.owner.is_some() && !self.is_counted() && self.life.is_empty() && rest.is_empty()
+    }
+
     /// Whether it is a write of metadata as those count who expect a version of it.
     fn is_counted(&self) -> bool {
         !(self.settings.is_empty() && self.custom.as_ref().is_none_or(CustomPatch::is_empty))

@@ -30,7 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// How often an address may lead to another.
 const REDIRECTS_MAX: usize = 3;
 /// The head of an answer.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// What bounds a fetch.
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +204,7 @@ fn elsewhere(from: &Uri, headers: &HeaderMap) -> Option<Uri> {
     location.parse().ok()
 }
 
-async fn whole(mut body: Incoming, bytes_max: usize) -> Result<Bytes, FetchError> {
+pub(super) async fn whole(mut body: Incoming, bytes_max: usize) -> Result<Bytes, FetchError> {
     let too_large = || FetchError::TooLarge(bytes_max);
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large());

@@ -7,6 +7,7 @@
 mod activity;
 mod admin;
 mod connection;
+mod decisions;
 mod descriptors;
 mod error;
 mod fetch;
@@ -26,6 +27,7 @@ mod watched;
 pub use self::{
     admin::{Admin, Probed},
     connection::{ConnectionLimits, Shared, Terms},
+    decisions::{Credentials, DecisionServer, UselessBearer, bearer},
     descriptors::fit_connections,
     error::TlsError,
     fetch::{Authorities, FetchBounds, FetchError, UselessAuthority, fetch, fetch_securely},

@@ -102,7 +102,7 @@ impl AccessControl {
         basis: B,
         decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
-        let change = Change { name, turns: &[""], witness: permit.witness() };
+        let change = Change { name, turns: &[""], by: Some(permit) };
         let outcome = self.scope.unit(change, keys, basis, decide).await;
         self.follow_up(keys.id(), outcome).await
     }

@@ -388,8 +388,7 @@ impl Credentials {
         let turn =
             renews.as_ref().map(|renewed| format!("line {}", Uuid::from_bytes(renewed.first)));
         let turns: Vec<_> = turn.iter().map(String::as_str).collect();
-        let change =
-            Change { name: ChangeName::IssueCredential, turns: &turns, witness: permit.witness() };
+        let change = Change { name: ChangeName::IssueCredential, turns: &turns, by: Some(permit) };
         let basis = Making { id: &id, renews: renews.as_ref(), now };
         let store = |(), draft: &mut Draft<'_>| {
             draft.put(&id, &credential)?;

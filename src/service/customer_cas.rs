@@ -312,7 +312,7 @@ impl CustomerAuthorities {
         decide: impl Fn(Standing, &mut Draft<'_>) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
         let turns = &["customer authorities"];
-        let change = Change { name, turns, witness: permit.witness() };
+        let change = Change { name, turns, by: Some(permit) };
         let outcome = self.scope().unit(change, keys, basis, decide).await;
         // It may be stored, even where nobody knows.
         if matches!(outcome, Ok(_) | Err(Error::OutcomeUnknown(_)))

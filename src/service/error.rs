@@ -1,7 +1,9 @@
 //! Why a use case did not end as asked.
 
+use std::sync::Arc;
+
 use crate::{
-    auth::{Denied, Unwitnessed, acl::PolicyFault},
+    auth::{Denied, Unwitnessed, acl::PolicyFault, pdp::Purpose},
     crypto,
     model::{Excess, Faults, Invalid, MountError, Refused, Removal, Timestamp},
     pki,
@@ -18,6 +20,20 @@ pub enum Error {
     /// The principal may not.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Somebody else has judged that it may not be done.
+    #[error("the policy decision point does not permit this")]
+    PdpDenied {
+        /// What for.
+        purpose: Purpose,
+        /// By what the decision is known.
+        id: Arc<str>,
+    },
+    /// Nobody has judged whether it may be done.
+    #[error("the policy decision point has not decided: {0}")]
+    PdpUnavailable(String),
+    /// Something was to be done of which nobody was asked whether it may be.
+    #[error("something was about to be done that was not judged")]
+    Unjudged,
     /// There is no such domain.
     #[error("there is no such domain")]
     DomainNotFound,

@@ -108,6 +108,7 @@ impl Events {
         prefix: &str,
         limit: usize,
     ) -> Result<EventPage, Error> {
+        let permit = &permit.looking_below(prefix);
         permit.check(Action::SecretGet, Resource::Below(""))?;
         permit.check_beside(Action::SecretList, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
@@ -162,6 +163,7 @@ impl Events {
         since: &EventsSince,
         prefix: String,
     ) -> Result<EventFeed, Error> {
+        let permit = &permit.looking_below(&prefix);
         permit.check(Action::SecretGet, Resource::Below(""))?;
         permit.check_beside(Action::SecretList, Resource::Below(""))?;
         // Before it is looked what there is: what comes meanwhile is told.

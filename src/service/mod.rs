@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod follower;
 mod issued;
+mod judge;
 mod keyring;
 mod lines;
 mod members;
@@ -66,6 +67,7 @@ pub use self::{
     endings::{Ending, Endings},
     error::Error,
     events::{EventFeed, EventPage, Events, EventsSince, ToldEvent},
+    judge::{Decided, Judge, OnDecision},
     mounts::{MountPatch, Mounts},
     policies::{
         AttachedSecret, DueSearch, KnownRotationPolicy, KnownSecretPolicy, RotationPolicies,
@@ -216,6 +218,25 @@ impl Service {
             trails: Trails::new(scope.clone()),
             scope,
         })
+    }
+
+    /// Has what permits allow judged by this one, too, from now on.
+    pub fn is_judged_by(&self, judge: Judge) {
+        self.scope.is_judged_by(judge);
+    }
+
+    /// Whether somebody judges what permits allow, so that each permit needs a docket.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.scope.is_judged()
+    }
+
+    /// Goes on if all that the permit was asked may be done.
+    ///
+    /// # Errors
+    /// `Error::PdpDenied` where it may not; `Error::PdpUnavailable` where nobody knows.
+    pub async fn settles(&self, permit: &Permit) -> Result<(), Error> {
+        if permit.is_open() { self.scope.keys(permit).await.map(drop) } else { Ok(()) }
     }
 
     /// So many random bytes, for whoever wants some.

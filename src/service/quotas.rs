@@ -165,7 +165,7 @@ impl Quotas {
         to: impl Fn(&DomainKeys, Option<&Record>) -> Result<Option<Quota>, Error> + Send + Sync,
     ) -> Result<(), Error> {
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name, turns: &[""], witness: permit.witness() };
+        let change = Change { name, turns: &[""], by: Some(permit) };
         let basis = OneRecord::of::<Quota>(&keys, ());
         let changed = self
             .scope

@@ -1,7 +1,7 @@
 //! What all use cases on a tenant stand on: the store, the tenant's keys, its config, and the turns
 //! of its writers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard};
@@ -10,6 +10,7 @@ use super::{
     Error,
     changes::ChangeName,
     counts::Counts,
+    judge::Judge,
     keyring::KeyRing,
     records::open,
     turns::{LONG_READS, SharedTurns, Turns},
@@ -58,6 +59,8 @@ struct Inner {
     weights: Arc<Weights>,
     on_commit: OnCommit,
     counts: Counts,
+    /// Who judges what permits allow, where somebody does.
+    judge: OnceLock<Judge>,
     /// Each held by the one request that clears away what has expired, for a share of all tenants.
     clearing: Vec<Mutex<()>>,
 }
@@ -78,6 +81,7 @@ impl Scope {
             long_reads: SharedTurns::new(LONG_READS, &weights),
             weights,
             on_commit,
+            judge: OnceLock::new(),
             clearing: (0..CLEARINGS).map(|_| Mutex::new(())).collect(),
         }))
     }
@@ -92,9 +96,25 @@ impl Scope {
         self.0.keyring.root()
     }
 
-    /// The keys of the permit's tenant, which is thereby known to exist.
+    /// The keys of the permit's tenant, which is thereby known to exist, if all that the permit was asked may be
+    /// done. No turn is held by who asks for them: it may wait for somebody else's word.
     pub(super) async fn keys(&self, permit: &Permit) -> Result<Arc<DomainKeys>, Error> {
-        self.0.keyring.of(permit).await
+        let keys = self.0.keyring.of(permit).await?;
+        if let Some(judge) = self.0.judge.get() {
+            judge.judge(self.engine(), &keys, permit).await?;
+        }
+        Ok(keys)
+    }
+
+    /// Has what permits allow judged by this one, from now on and for ever.
+    pub(super) fn is_judged_by(&self, judge: Judge) {
+        // There is one at a start, or none.
+        let _only_one = self.0.judge.set(judge);
+    }
+
+    /// Whether somebody judges what permits allow.
+    pub(super) fn is_judged(&self) -> bool {
+        self.0.judge.get().is_some()
     }
 
     /// The keys of a tenant: for what must be known of somebody before there can be a permit.

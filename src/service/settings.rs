@@ -76,7 +76,7 @@ impl Scope {
     ) -> Result<T, Error> {
         let keys = self.keys(permit).await?;
         // No path is empty.
-        let change = Change { name, turns: &[""], witness: permit.witness() };
+        let change = Change { name, turns: &[""], by: Some(permit) };
         self.unit(change, &keys, basis, |(before, more), draft| {
             let mut config = DomainConfig::clone(&before);
             let outcome = decide(&mut config, more, draft)?;

@@ -306,8 +306,7 @@ impl Tenants {
         permit.check(Action::DomainEdit, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let wanted = self.wanted(patch).await?;
-        let change =
-            Change { name: ChangeName::UpdateTenant, turns: &[""], witness: permit.witness() };
+        let change = Change { name: ChangeName::UpdateTenant, turns: &[""], by: Some(permit) };
         let basis = Kin { patch, wanted };
         self.scope
             .unit(change, &keys, basis, |facts: Facts, draft| {

@@ -240,7 +240,7 @@ async fn pages_do_not_count_what_may_not_be_seen() {
     const HIDDEN: usize = 11_000;
     let (_folder, service, id, _) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
-    let change = Change { name: ChangeName::Test, turns: &[], witness: None };
+    let change = Change { name: ChangeName::Test, turns: &[], by: None };
     let (header, at) = (Header::new(NOW), |folder, n| path(&format!("{folder}{n:05}")));
     let paths: Vec<_> = (0..HIDDEN)
         .flat_map(|n| [at("folder/", n), at("hidden-", n)])
@@ -318,7 +318,7 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let reads = Overtaken(AtomicUsize::new(0));
-    let change = Change { name: ChangeName::Test, turns: &["b", "a", "b"], witness: None };
+    let change = Change { name: ChangeName::Test, turns: &["b", "a", "b"], by: None };
     let outcome = service.scope.unit(change, &keys, reads, |round, draft| {
         draft.remove(&path("a"), NOW);
         draft.remove(&path("b"), NOW);
@@ -406,7 +406,7 @@ async fn another_kind_of_record_in_a_few_lines() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
     let paint = |name: &'static str, by: u32| {
-        let change = Change { name: ChangeName::Test, turns: &[], witness: None };
+        let change = Change { name: ChangeName::Test, turns: &[], by: None };
         service.scope.unit(change, &keys, OneRecord::of::<Toy>(&keys, name), move |found, draft| {
             let key = Toy::key(draft.keys.id(), name);
             let before = found

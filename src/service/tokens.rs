@@ -181,8 +181,7 @@ impl Tokens {
             meta: request.meta,
             bearer: request.bearer,
         };
-        let change =
-            Change { name: ChangeName::CreateToken, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::CreateToken, turns: &[], by: Some(permit) };
         self.scope
             .unit(change, &keys, OneRecord::of::<Token>(&keys, &id), |found, draft| {
                 is_free(found.as_ref())?;
@@ -297,7 +296,7 @@ impl Tokens {
     ) -> Result<KnownToken, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: ChangeName::RenewToken, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::RenewToken, turns: &[], by: Some(permit) };
         self.scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
                 let before = open(&keys, accessor, found, now)?;
@@ -372,8 +371,7 @@ impl Tokens {
     ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change =
-            Change { name: ChangeName::RevokeToken, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::RevokeToken, turns: &[], by: Some(permit) };
         let share = self
             .scope
             .unit(change, &keys, record_of(&keys, accessor)?, |found, draft| {
@@ -555,7 +553,7 @@ pub(super) async fn clear_all(
 /// that one. Says how many were over.
 async fn clear(scope: &Scope, keys: &DomainKeys, now: Timestamp) -> Result<usize, Error> {
     let Some(_turn) = scope.clearing(keys.id()) else { return Ok(0) };
-    let change = Change { name: ChangeName::ClearTokens, turns: &[], witness: None };
+    let change = Change { name: ChangeName::ClearTokens, turns: &[], by: None };
     scope
         .unit(change, keys, Expired(now), |ends, draft| {
             for end in &ends {

@@ -18,7 +18,7 @@ use super::{
     scope::Scope,
 };
 use crate::{
-    auth::Witness,
+    auth::Permit,
     crypto::DomainKeys,
     model::DomainConfig,
     store::{
@@ -94,13 +94,13 @@ impl Basis for OneRecord {
     }
 }
 
-/// A change, by name: what it is called in metrics, whose turns it takes, and who sees it.
+/// A change, by name: what it is called in metrics, whose turns it takes, and by whose permit it is made.
 #[derive(Clone, Copy)]
 pub(super) struct Change<'a> {
     pub name: ChangeName,
     pub turns: &'a [&'a str],
     /// None where the server keeps its own house.
-    pub witness: Option<&'a dyn Witness>,
+    pub by: Option<&'a Permit>,
 }
 
 impl Scope {
@@ -131,17 +131,22 @@ impl Scope {
         decide: impl Fn(B::Facts, &mut Draft<'_>) -> Result<T, E> + Send + Sync,
     ) -> Result<T, E> {
         let _turns = self.turns().take(keys.id(), change.turns).await?;
-        let mut announced = Announced::new(change.name, change.witness);
+        let witness = change.by.and_then(Permit::witness);
+        let mut announced = Announced::new(change.name, witness);
         for _ in 0..ATTEMPTS {
             let snapshot = self.engine().snapshot().await.map_err(Error::from)?;
             let records = Reader { snapshot: &*snapshot, keys };
             let reader = UnitReader { records, scope: self, held: Mutex::default() };
             let facts = basis.read(&reader).await?;
             let held = reader.held.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let mut draft = Draft::new(keys, (change.name, change.witness), held);
+            let mut draft = Draft::new(keys, (change.name, witness), held);
             let outcome = decide(facts, &mut draft)?;
             if draft.is_empty() {
                 return Ok(outcome);
+            }
+            // What deciding has asked for was asked for before there were keys, too.
+            if change.by.is_some_and(Permit::is_open) {
+                return Err(Error::Unjudged.into());
             }
             if announced.commit(self, draft.into_batch()?).await? == Committed::Stored {
                 return Ok(outcome);

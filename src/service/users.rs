@@ -220,7 +220,7 @@ impl Users {
             Some(password) => Some(self.passwords.turn(keys.id()).await?.hash(password).await?),
             None => None,
         };
-        let change = Change { name: ChangeName::PutUser, turns: &[""], witness: permit.witness() };
+        let change = Change { name: ChangeName::PutUser, turns: &[""], by: Some(permit) };
         let decide = |standing: Standing<User>, draft: &mut Draft<'_>| {
             if standing.found.is_empty() && !makes {
                 return Err(Error::UserNotFound);

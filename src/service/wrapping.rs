@@ -277,7 +277,7 @@ impl Wrapping {
             status: answer.status,
             key_sha256: maker,
         };
-        let change = Change { name: ChangeName::Wrap, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::Wrap, turns: &[], by: Some(permit) };
         self.scope
             .unit(
                 change,
@@ -323,7 +323,7 @@ impl Wrapping {
     ) -> Result<Unwrapped, Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name: ChangeName::Unwrap, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::Unwrap, turns: &[], by: Some(permit) };
         self.scope
             .unit(change, &keys, WrappedBasis::of(token, now)?, |(wrapped, body), draft| {
                 remove(draft, id_of(token).unwrap_or_default(), wrapped.expires_at());
@@ -341,8 +341,7 @@ impl Wrapping {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let id = id_of(token).ok_or(Error::NothingWrapped)?;
-        let change =
-            Change { name: ChangeName::EndWrapping, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::EndWrapping, turns: &[], by: Some(permit) };
         let basis = OneRecord::of::<WrappedResponse>(&keys, id);
         self.scope
             .unit(change, &keys, basis, |found, draft| {
@@ -366,8 +365,7 @@ impl Wrapping {
     ) -> Result<(), Error> {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
-        let change =
-            Change { name: ChangeName::EndWrapping, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::EndWrapping, turns: &[], by: Some(permit) };
         self.scope
             .unit(
                 change,
@@ -401,7 +399,7 @@ impl Wrapping {
         permit.check(Action::DomainGet, Resource::Tenant)?;
         let keys = self.scope.keys(permit).await?;
         let minted = Minted::new()?;
-        let change = Change { name: ChangeName::Rewrap, turns: &[], witness: permit.witness() };
+        let change = Change { name: ChangeName::Rewrap, turns: &[], by: Some(permit) };
         let wrapped = self
             .scope
             .unit(change, &keys, WrappedBasis::of(token, now)?, |(before, body), draft| {

@@ -54,6 +54,7 @@ mod lists;
 mod model;
 mod openapi;
 mod paths;
+mod pdp;
 mod proxies;
 mod quotas;
 mod reload;

@@ -7,7 +7,7 @@ use super::{
     parts, values, words,
 };
 use crate::{
-    auth::Permit,
+    auth::{Action, Permit, Resource, pdp::Purpose},
     model::{Cas, Fragment, Timestamp, VersionNumber, VersionState, secret_resource},
     service::{Adding, Include, Leave, Making, SecretValue, Transfer, Transferred},
 };
@@ -95,8 +95,10 @@ impl Asked<'_> {
         };
         let transfer = Transfer {
             from: from.through(),
+            from_part: from.fragment(),
             version: pinned,
             to: to.through(),
+            to_part: to.fragment(),
             cas: self.cas,
             take: &take,
             leave: match (self.moves, from.fragment()) {
@@ -138,6 +140,11 @@ impl Asked<'_> {
     ) -> Result<Transferred, Failed> {
         let Self { from, to, .. } = self;
         let (pinned, include) = (from.uri.version(), (Include::Value, now));
+        if self.moves {
+            let may_leave = permit.of_part(from.fragment());
+            let may_leave = may_leave.meant_for(Purpose::Delete);
+            may_leave.check(Action::VersionCreate, Resource::Secret(&from.path))?;
+        }
         let (read, source) = values::found(context, permit, from, pinned, include).await?;
         let make = |before: Option<&SecretValue>| {
             // Of what is current, what the write stands on counts.
@@ -152,7 +159,8 @@ impl Asked<'_> {
             self.next(source, before, left.transpose()?.flatten().as_ref())
         };
         let (secrets, making) = (&context.service.secrets, (Making::Of(&make), Adding::Write));
-        let written = secrets.upsert(permit, to.through(), making, self.cas, now).await;
+        let may_write = permit.of_part(to.fragment());
+        let written = secrets.upsert(&may_write, to.through(), making, self.cas, now).await;
         let written = written.map_err(words::again)?;
         let current = written.previous.and_then(|number| VersionNumber::new(number).ok());
         Ok(Transferred { from_version: pinned.or(current).unwrap_or(read), written })

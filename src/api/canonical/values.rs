@@ -42,6 +42,7 @@ impl<'a> NewValue<'a> {
         now: Timestamp,
     ) -> Result<Written, Failed> {
         let (secrets, at) = (&context.service.secrets, named.through());
+        let permit = &permit.of_part(named.fragment());
         let written = match named.fragment() {
             None => {
                 let value = parts::whole(self.value.get(), context.value_bytes)?;
@@ -59,7 +60,7 @@ impl<'a> NewValue<'a> {
     }
 }
 
-/// Writes what a body says to where it says.
+/// Writes what a body says to where it says, for this purpose.
 async fn written(
     context: &Context,
     permit: &Permit,
@@ -115,6 +116,7 @@ pub(super) async fn found(
     (include, now): (Include, Timestamp),
 ) -> Result<(VersionNumber, SecretValue), Failed> {
     let secrets = &context.service.secrets;
+    let permit = &permit.of_part(named.fragment());
     let secret = secrets.get(permit, &named.path, pinned, include, now).await.map_err(words::of)?;
     match secret.version {
         Some(VersionView { number, value: Some(value), .. }) => Ok((number, value)),
@@ -186,6 +188,7 @@ pub(super) async fn end(
     now: Timestamp,
 ) -> Result<Remaining, Failed> {
     let (secrets, at) = (&context.service.secrets, named.through());
+    let permit = &permit.of_part(named.fragment());
     match named.fragment() {
         None => {
             let acted = secrets.act(permit, at, Versions::Current, VersionAct::Delete, now).await;

@@ -109,9 +109,13 @@ pub(super) struct Answer {
 
 impl Errors {
     /// The answers that are these errors: one for each status.
-    pub(super) fn answers(&self, names: &Names, form: Form) -> Vec<Answer> {
+    pub(super) fn answers<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        form: Form,
+    ) -> Vec<Answer> {
         let mut by_status = BTreeMap::<_, Vec<_>>::new();
-        for name in names.flat() {
+        for name in names {
             let Some((failed, example)) = self.example(name) else { continue };
             by_status.entry(failed.problem.status()).or_default().push((name, failed, example));
         }

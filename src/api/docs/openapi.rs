@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::errors::{Answer, Errors, Form, Names, reference};
 use crate::{
     api::{DIALECTS, ListedRoute, route_list},
-    auth::Action,
+    auth::{Action, pdp::Purpose},
     model::OkmsId,
 };
 
@@ -105,12 +105,13 @@ impl Document {
                 let is_this = |route: &&ListedRoute| {
                     route.pattern == *path && route.method.eq_ignore_ascii_case(method)
                 };
-                if let Some(route) = routes.iter().find(is_this) {
-                    operation.description += &needs(route.operation.actions, &self.purposes);
+                let actions = routes.iter().find(is_this).map(|route| route.operation.actions);
+                if let Some(actions) = actions {
+                    operation.description += &needs(actions, &self.purposes);
                 }
-                for Answer { status, name, value } in
-                    self.errors.answers(&operation.problems, Form::of(path))
-                {
+                let of_others = judged(actions.unwrap_or_default());
+                let names = operation.problems.flat().into_iter().chain(of_others);
+                for Answer { status, name, value } in self.errors.answers(names, Form::of(path)) {
                     // An answer that the operation has itself counts.
                     operation
                         .responses
@@ -134,6 +135,12 @@ impl Document {
             }
         }
     }
+}
+
+/// What an operation on secrets answers where somebody else judges it.
+fn judged<'n>(actions: &[Action]) -> impl Iterator<Item = &'n str> + use<'n> {
+    let is_judged = actions.iter().any(|action| Purpose::of(*action).is_some());
+    ["PdpDenied", "PdpUnavailable"].into_iter().filter(move |_| is_judged)
 }
 
 /// The actions that an operation takes, under the names that policies use.
@@ -477,6 +484,7 @@ mod tests {
                 .values()
                 .flat_map(BTreeMap::values)
                 .flat_map(|operation| operation.problems.flat())
+                .chain(judged(Action::ALL))
         };
         for name in file.errors.examples.keys() {
             assert!(named().any(|other| other == name), "{name} is nowhere an answer");

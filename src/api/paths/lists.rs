@@ -20,13 +20,14 @@ use crate::{
 /// The most paths that are read at once.
 const PATHS_MAX: usize = 100;
 /// What can be wrong with one secret of a batch, and not with all.
-const OF_ONE: [Problem; 6] = [
+const OF_ONE: [Problem; 7] = [
     Problem::SecretNotFound,
     Problem::SecretRemoved,
     Problem::SecretExpired,
     Problem::VersionNotFound,
     Problem::BadPath,
     Problem::Forbidden,
+    Problem::PdpDenied,
 ];
 /// The most bytes of the values that are read at once.
 const ANSWER_BYTES_MAX: usize = 16 << 20;

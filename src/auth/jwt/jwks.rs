@@ -16,7 +16,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::object::{Object, OtherType};
+use crate::auth::object::{Object, OtherType};
 
 /// The largest set, in bytes.
 pub const SET_BYTES_MAX: usize = 256 << 10;

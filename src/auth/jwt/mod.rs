@@ -10,7 +10,6 @@
 //! tokens are refused; so is a token that is bound (`cnf`) in a way which is not checked here.
 
 mod jwks;
-mod object;
 mod scopes;
 
 use std::fmt;
@@ -18,14 +17,12 @@ use std::fmt;
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use self::{
-    jwks::{Algorithm, Unfit},
-    object::Object,
-};
+use self::jwks::{Algorithm, Unfit};
 pub use self::{
     jwks::{KeySet, KeySetFault, SET_BYTES_MAX},
     scopes::{Scope, Scopes},
 };
+use super::object::Object;
 use crate::model::{OkmsId, Timestamp};
 
 /// The longest token, in bytes.

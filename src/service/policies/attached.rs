@@ -111,7 +111,7 @@ pub(super) fn of_secrets<'a>(
     permit: &'a Permit,
     turns: &'a [&'a str],
 ) -> Change<'a> {
-    Change { name, turns, witness: permit.witness() }
+    Change { name, turns, by: Some(permit) }
 }
 
 /// Whether a secret has this policy.

@@ -247,7 +247,7 @@ impl RotationPolicies {
             if is_there || !policy.is_automatic() {
                 continue;
             }
-            let change = Change { name: ChangeName::CompleteIndex, turns: &[""], witness: None };
+            let change = Change { name: ChangeName::CompleteIndex, turns: &[""], by: None };
             let basis = OneRecord::of::<RotationPolicy>(&keys, &id);
             let decide = |record: Option<Record>, draft: &mut Draft<'_>| {
                 let policy = or_built_in(&keys, &id, record.as_ref(), policy.fields().created_at)?;
@@ -354,14 +354,14 @@ fn put(draft: &mut Draft<'_>, id: &RotationPolicyId, policy: &RotationPolicy) ->
 }
 
 /// Goes on for whoever may write every secret, those to come among them: by a policy all are written to which it is
-/// attached, now or later.
+/// attached, now or later. A secret to which it is attached is judged then.
 pub(super) fn may_write_all(permit: &Permit) -> Result<(), Denied> {
-    permit.check(Action::VersionCreate, Resource::AllBelow(""))
+    permit.check_here(Action::VersionCreate, Resource::AllBelow(""))
 }
 
 /// A change of policies, which take turns, so that they are counted.
 pub(super) fn change(name: ChangeName, permit: &Permit) -> Change<'_> {
-    Change { name, turns: &[""], witness: permit.witness() }
+    Change { name, turns: &[""], by: Some(permit) }
 }
 
 /// What a change of a policy stands on: what is under its id, and the secret policy that it is to name.

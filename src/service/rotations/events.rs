@@ -20,7 +20,7 @@ pub(super) async fn record(
     event: &RotationEvent,
 ) -> Result<(), Error> {
     let surplus = surplus(&*scope.engine().snapshot().await?, keys.id(), id).await?;
-    let change = Change { name: ChangeName::RecordRotation, turns: &[], witness: None };
+    let change = Change { name: ChangeName::RecordRotation, turns: &[], by: None };
     let basis = OneRecord::of::<RotationPolicy>(keys, id);
     scope
         .unit(change, keys, basis, |found, draft| {
@@ -64,7 +64,9 @@ pub(super) fn why(error: &Error) -> Option<String> {
         }
         Error::SecretNotFound => Some("there is no such secret with this policy".to_owned()),
         Error::Busy => Some("too many are being rotated; try again".to_owned()),
-        Error::SecretRemoved(_) | Error::Denied(_) | Error::Contended => Some(error.to_string()),
+        Error::SecretRemoved(_) | Error::Denied(_) | Error::PdpDenied { .. } | Error::Contended => {
+            Some(error.to_string())
+        }
         _ if is_of_secret(error) => Some(error.to_string()),
         _ => None,
     }

@@ -9,7 +9,7 @@ use super::{
     rotate::{Occasion, Rotate, Rotations, ValueRules},
 };
 use crate::{
-    auth::{Action, Detail, Permit, Resource, Thing},
+    auth::{Action, Detail, Permit, Resource, Thing, pdp::Purpose},
     model::{
         Faults, RotationEvent, RotationOutcome, RotationPolicy, RotationPolicyId, SecretPath,
         Timestamp,
@@ -70,6 +70,7 @@ impl Rotations {
         limit: usize,
     ) -> Result<Page<RotationEvent>, Error> {
         permit.check(Action::ConfigGet, Resource::Tenant)?;
+        permit.lists(Action::SecretGet, "");
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
         let reader = Reader { snapshot: &*snapshot, keys: &keys };
@@ -122,7 +123,8 @@ impl Rotations {
         rules: ValueRules,
         now: Timestamp,
     ) -> Result<Vec<RotationEvent>, Error> {
-        permit.check(Action::VersionCreate, Resource::Below(""))?;
+        // Each of them is judged by itself.
+        permit.check_here(Action::VersionCreate, Resource::Below(""))?;
         permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
         let snapshot = self.scope.engine().snapshot().await?;
@@ -147,6 +149,7 @@ impl Rotations {
         for path in paths {
             let by = (&by_policy, Occasion::Policy(id));
             let item = permit.item(path.as_str());
+            let item = item.meant_for(Purpose::Rotate);
             let outcome = match item.check(Action::VersionCreate, Resource::Secret(&path)) {
                 Ok(()) if begun.elapsed() < BEGIN_TIME => {
                     self.carry_out(&item, &path, by, now).await

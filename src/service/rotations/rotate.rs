@@ -8,7 +8,7 @@ use super::{
     rounds::Rounds,
 };
 use crate::{
-    auth::{Action, Detail, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource, pdp::Purpose},
     crypto::{DomainKeys, SecretValue},
     model::{
         Faults, Header, RotationEvent, RotationOutcome, RotationPolicy, RotationPolicyId,
@@ -154,11 +154,12 @@ impl Rotations {
         rotate: &Rotate,
         now: Timestamp,
     ) -> Result<Rotated, Error> {
+        let permit = permit.meant_for(Purpose::Rotate);
         permit.check(Action::VersionCreate, Resource::Secret(path))?;
         if let Some(reason) = &rotate.reason {
             permit.learns(Detail::Reason(reason));
         }
-        let rotated = self.carry_out(permit, path, (rotate, Occasion::Asked), now).await?;
+        let rotated = self.carry_out(&permit, path, (rotate, Occasion::Asked), now).await?;
         rotated.ok_or(Error::Contended)
     }
 

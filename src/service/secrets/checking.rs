@@ -56,7 +56,7 @@ impl Secrets {
     async fn complete_domain(&self, keys: &DomainKeys) -> Result<(), Error> {
         let (mut from, to) = (header::first(keys.id()), header::end(keys.id()));
         loop {
-            let change = Change { name: ChangeName::CompleteIndex, turns: &[], witness: None };
+            let change = Change { name: ChangeName::CompleteIndex, turns: &[], by: None };
             let basis = Deadlines { page: Page { from: &from, to: &to } };
             let decide = |(page, deadlines): (Vec<_>, Vec<_>), draft: &mut Draft<'_>| {
                 for (path, header) in &deadlines {

@@ -57,7 +57,7 @@ impl Secrets {
         };
         let (mut from, to) = header::below(leaving.id, &leaving.folder);
         loop {
-            let change = Change { name: ChangeName::LeaveMount, turns: &[], witness: None };
+            let change = Change { name: ChangeName::LeaveMount, turns: &[], by: None };
             let basis = Page { from: &from, to: &to };
             let decide = |page: Vec<(Vec<u8>, Record)>, draft: &mut Draft<'_>| {
                 remove(&keys, leaving, &page, draft)?;

@@ -12,7 +12,7 @@ use super::{
     write::{More, SecretBasis, add_version, leads_to, made},
 };
 use crate::{
-    auth::{Action, Detail, Permit, Resource},
+    auth::{Action, Denied, Detail, Permit, Resource, pdp::Purpose},
     crypto::SecretValue,
     model::{
         AccessCount, Header, MetadataPatch, OkmsId, Removal, Rotation, RotationPolicy,
@@ -158,6 +158,9 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Written, Error> {
         let may = |action| permit.check(action, Resource::Secret(path));
+        if put.patch.about.owner.is_some() {
+            gives(permit, path)?;
+        }
         // Which of the two it takes is known later; who has neither is not told by the store.
         may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
         if put.patch.life.attaches() {
@@ -207,7 +210,13 @@ impl Secrets {
         patch: &MetadataPatch,
         now: Timestamp,
     ) -> Result<Header, Error> {
-        permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        if patch.about.owner.is_some() {
+            gives(permit, path)?;
+        }
+        // That alone is one purpose, and nothing at all is the other.
+        if !patch.is_of_owner_alone() {
+            permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        }
         if patch.life.attaches() {
             // What a policy makes of its value from now on is not asked again.
             permit.check(Action::VersionCreate, Resource::Secret(path))?;
@@ -386,8 +395,7 @@ impl Secrets {
         permit.check(Action::SecretDelete, Resource::Secret(path))?;
         let keys = &self.scope.keys(permit).await?;
         let turns = [path.as_str()];
-        let change =
-            Change { name: ChangeName::SweepSecrets, turns: &turns, witness: permit.witness() };
+        let change = Change { name: ChangeName::SweepSecrets, turns: &turns, by: Some(permit) };
         let basis = OneRecord::of::<Header>(keys, path);
         self.scope
             .unit(change, keys, basis, |found, draft| {
@@ -416,6 +424,12 @@ impl Secrets {
             })
             .await
     }
+}
+
+/// Goes on if a secret may get another owner.
+fn gives(permit: &Permit, path: &SecretPath) -> Result<(), Denied> {
+    let permit = permit.meant_for(Purpose::OwnerUpdate);
+    permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))
 }
 
 /// When a secret is to be rotated next, and how it stands. Each policy is read once.

@@ -131,7 +131,7 @@ impl Secrets {
         let change = Change {
             name: if how.moves { ChangeName::MoveSecrets } else { ChangeName::CopySecrets },
             turns: &way.names(),
-            witness: permit.witness(),
+            by: Some(permit),
         };
         let basis = Journey { way, how, now };
         self.scope

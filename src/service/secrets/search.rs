@@ -135,6 +135,7 @@ impl Secrets {
         limit: usize,
         now: Timestamp,
     ) -> Result<SearchPage, Error> {
+        let permit = &permit.looking_below(&search.prefix);
         permit.check(Action::SecretGet, Resource::Below(""))?;
         permit.check_beside(Action::SecretList, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
@@ -236,6 +237,7 @@ impl Secrets {
         cursor: Option<Vec<u8>>,
         limit: usize,
     ) -> Result<EndingPage, Error> {
+        let permit = &permit.looking_below(prefix);
         permit.check(Action::SecretGet, Resource::Below(""))?;
         permit.check_beside(Action::SecretList, Resource::Below(""))?;
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);

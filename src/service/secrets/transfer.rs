@@ -9,9 +9,9 @@ use super::{
     write::{Entered, More, SecretBasis, SecretFacts, Through},
 };
 use crate::{
-    auth::{Action, Detail, Permit, Resource},
+    auth::{Action, Detail, Permit, Resource, pdp::Purpose},
     crypto::SecretValue,
-    model::{Cas, Timestamp, VersionNumber, VersionState},
+    model::{Cas, Fragment, Timestamp, VersionNumber, VersionState},
     service::{
         ChangeName, Error,
         unit::{Basis, Change, UnitReader},
@@ -49,10 +49,14 @@ impl<E> Copy for Leave<'_, E> {}
 pub struct Transfer<'a, E> {
     /// Where it comes from.
     pub from: Through<'a>,
+    /// Which part of the value there.
+    pub from_part: Option<&'a Fragment>,
     /// Which version; the current one where that is not said.
     pub version: Option<VersionNumber>,
     /// Where it goes.
     pub to: Through<'a>,
+    /// As which part of the value there.
+    pub to_part: Option<&'a Fragment>,
     /// The version that is expected to be current there.
     pub cas: Option<Cas>,
     /// What the destination gets.
@@ -83,28 +87,35 @@ impl Secrets {
         transfer: &Transfer<'_, E>,
         now: Timestamp,
     ) -> Result<Transferred, E> {
-        let Transfer { from, version, to, cas, take, leave: left } = *transfer;
-        let here = permit.item(from.path.as_str());
+        let Transfer { from, from_part, version, to, to_part, cas, take, leave: left } = *transfer;
+        // Both are judged at once.
+        let seen = permit.item(from.path.as_str());
+        let here = permit.of_part(from_part);
+        let here = here.seen_as(&seen);
+        let leaves = here.meant_for(Purpose::Delete);
+        let permit = permit.of_part(to_part);
         let may_there =
             |action| permit.check_beside(action, Resource::Secret(to.path)).map_err(Error::from);
         let may_here =
             |action| here.check_beside(action, Resource::Secret(from.path)).map_err(Error::from);
+        let may_leave =
+            |action| leaves.check_beside(action, Resource::Secret(from.path)).map_err(Error::from);
         // As of any write.
         may_there(Action::VersionCreate).or_else(|_| may_there(Action::SecretCreate))?;
         may_here(Action::VersionGetData)?;
         match left {
             Leave::Stay => {}
-            Leave::End => may_here(Action::VersionDeactivateCurrent)?,
-            Leave::Without(_) => may_here(Action::VersionCreate)?,
+            Leave::End => may_leave(Action::VersionDeactivateCurrent)?,
+            Leave::Without(_) => may_leave(Action::VersionCreate)?,
         }
-        let keys = self.scope.keys(permit).await?;
+        let keys = self.scope.keys(&permit).await?;
         let change = Change {
             name: match left {
                 Leave::Stay => ChangeName::CopySecret,
                 Leave::End | Leave::Without(_) => ChangeName::MoveSecret,
             },
             turns: &[from.path.as_str(), to.path.as_str()],
-            witness: permit.witness(),
+            by: Some(&permit),
         };
         let more = match version {
             Some(number) => More::Pinned(number),
@@ -122,7 +133,7 @@ impl Secrets {
                     Some(_) => Action::VersionCreate,
                     None => Action::SecretCreate,
                 })?;
-                let (there, destination) = Destination::of(permit, found, now);
+                let (there, destination) = Destination::of(&permit, found, now);
                 let Entered { found, was: was_here, defaults: defaults_here } =
                     facts.enter(from.path, now, draft)?;
                 let source = found.ok_or(Error::SecretNotFound)?;
@@ -143,7 +154,7 @@ impl Secrets {
                         _ => None,
                     };
                     if rest.is_none() {
-                        may_here(Action::VersionDeactivateCurrent)?;
+                        may_leave(Action::VersionDeactivateCurrent)?;
                     }
                     leave(from, source, rest.as_ref(), &defaults_here, draft, now)?;
                     growth = growth.and(draft.settle(was_here.as_ref()));

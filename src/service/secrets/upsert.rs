@@ -8,7 +8,7 @@ use super::{
     write::{Existing, More, SecretBasis, Through, add_version, made},
 };
 use crate::{
-    auth::{Action, Permit, Resource},
+    auth::{Action, Permit, Resource, pdp::Purpose},
     crypto::SecretValue,
     model::{Cas, Header, Refused, Settings, Timestamp, VersionAct, VersionNumber},
     service::{ChangeName, Error, records::Draft},
@@ -62,6 +62,11 @@ impl Secrets {
         cas: Option<Cas>,
         now: Timestamp,
     ) -> Result<Written, E> {
+        let (name, purpose) = match adding {
+            Adding::Write => (ChangeName::WriteSecret, Purpose::Write),
+            Adding::Rotation => (ChangeName::RotateSecret, Purpose::Rotate),
+        };
+        let permit = permit.meant_for(purpose);
         let may = |action| permit.check(action, Resource::Secret(at.path)).map_err(Error::from);
         // Which of the two it takes is known later; who has neither is not told by the store.
         may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
@@ -70,13 +75,9 @@ impl Secrets {
             Making::Of(_) => More::Current { with_value: true },
         };
         let basis = SecretBasis::through(at, now).with(more);
-        let name = match adding {
-            Adding::Write => ChangeName::WriteSecret,
-            Adding::Rotation => ChangeName::RotateSecret,
-        };
-        self.change_or(name, permit, basis, |found, defaults, draft| {
+        self.change_or(name, &permit, basis, |found, defaults, draft| {
             may(if found.is_some() { Action::VersionCreate } else { Action::SecretCreate })?;
-            let (value, to) = Destination::of(permit, found, now);
+            let (value, to) = Destination::of(&permit, found, now);
             to.expects(cas, &defaults)?;
             let written = match making {
                 Making::Whole(value) => to.write(at, value, &defaults, draft, now),
@@ -98,10 +99,11 @@ impl Secrets {
         without: Without<'_, E>,
         now: Timestamp,
     ) -> Result<Remaining, E> {
+        let permit = permit.meant_for(Purpose::Delete);
         let may = |action| permit.check(action, Resource::Secret(at.path)).map_err(Error::from);
         may(Action::VersionCreate)?;
         let basis = SecretBasis::through(at, now).with(More::Current { with_value: true });
-        self.change_or(ChangeName::RemoveMember, permit, basis, |found, defaults, draft| {
+        self.change_or(ChangeName::RemoveMember, &permit, basis, |found, defaults, draft| {
             let found = found.ok_or(Error::SecretNotFound)?;
             let left = without(found.value.as_ref().ok_or(Error::SecretNotFound)?)?;
             if left.is_none() {

@@ -371,11 +371,8 @@ impl Secrets {
     ) -> Result<(), Error> {
         permit.check(Action::SecretDelete, Resource::Secret(path))?;
         let keys = self.scope.keys(permit).await?;
-        let change = Change {
-            name: ChangeName::DeleteSecret,
-            turns: &[path.as_str()],
-            witness: permit.witness(),
-        };
+        let change =
+            Change { name: ChangeName::DeleteSecret, turns: &[path.as_str()], by: Some(permit) };
         // A damaged secret can still be removed; nobody knows then what it took.
         self.scope
             .unit(change, &keys, OneRecord::of::<Header>(&keys, path), |found, draft| {
@@ -452,7 +449,7 @@ impl Secrets {
         decide: impl Fn(Option<Existing>, Settings, &mut Draft<'_>) -> Result<T, E> + Send + Sync,
     ) -> Result<T, E> {
         let keys = self.scope.keys(permit).await?;
-        let change = Change { name, turns: &[basis.path.as_str()], witness: permit.witness() };
+        let change = Change { name, turns: &[basis.path.as_str()], by: Some(permit) };
         self.scope
             .unit_or(change, &keys, basis, |facts, draft| {
                 let Entered { found, was, defaults } = facts.enter(basis.path, basis.now, draft)?;

@@ -351,7 +351,7 @@ fn names_in(paths: &[&str], asked: &Asked) -> Vec<String> {
 async fn fill(service: &Service, id: OkmsId, world: &World) -> Shown {
     let admin = all(id);
     let keys = service.scope.keys(&admin).await.unwrap();
-    let change = Change { name: ChangeName::Test, turns: &[], witness: None };
+    let change = Change { name: ChangeName::Test, turns: &[], by: None };
     let weekly: RotationPolicyId = WEEKLY.parse().unwrap();
     let secrets = service.scope.unit(change, &keys, ConfigBasis, |_, draft| {
         world.paths.iter().enumerate().try_for_each(|(n, at)| {

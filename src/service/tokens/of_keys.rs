@@ -60,7 +60,7 @@ impl Tokens {
         (of, ends): (&HashSet<[u8; 32]>, &[Vec<u8>]),
     ) -> Result<(), Error> {
         for ends in ends.chunks(CLEARED) {
-            let change = Change { name: ChangeName::RevokeToken, turns: &[], witness: None };
+            let change = Change { name: ChangeName::RevokeToken, turns: &[], by: None };
             let basis = OfKeys { of, ends };
             let ended = self.scope.unit(change, keys, basis, |found, draft| {
                 for (end, id, _) in &found {

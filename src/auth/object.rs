@@ -9,7 +9,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error, MapAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 /// The members of an object, by their names.
 pub(super) struct Object(BTreeMap<String, Box<RawValue>>);
@@ -34,6 +34,20 @@ impl Object {
     fn member<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, OtherType> {
         let Some(raw) = self.0.get(name) else { return Ok(None) };
         serde_json::from_str(raw.get()).map(Some).map_err(|_| OtherType)
+    }
+
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, OtherType> {
+        self.member(name)
+    }
+
+    /// Whatever is there; of what stands twice within it, the last counts.
+    pub(super) fn value(&self, name: &str) -> Result<Option<Value>, OtherType> {
+        self.member(name)
+    }
+
+    /// An object, or none.
+    pub(super) fn object_or_null(&self, name: &str) -> Result<Option<Self>, OtherType> {
+        self.member::<Option<Self>>(name).map(Option::flatten)
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, OtherType> {
