@@ -62,6 +62,8 @@ async fn moves(service: &Service, permit: &Permit, number: usize) {
             Ok(SecretValue::new(source.unwrap().expose().to_vec()))
         };
         let transfer = Transfer {
+            from_part: None,
+            to_part: None,
             from: Through { path: &from, view: &view },
             version: None,
             to: Through { path: &to, view: &view },
