@@ -2,9 +2,9 @@
 # Runs real foreign clients against a fresh okmsd: OVHcloud's Go SDK and okms CLI; OpenBao's Go client, hvac, vaultrs and
 # node-vault; the requests of two documents about KV version 2; curl, httpx and node's fetch with what a page about path
 # secrets says, curl and httpx with what one about secrets by URI says, and EmpowerNow's parser of these as a judge; PyJWT as an
-# identity provider; OpenBao's CLI and, as the oracle of random requests, its server; Terraform with the vault provider; Prometheus'
-# linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their own, and Chromium (tests/browser);
-# whether early answers arrive at curl, Python, Java and Node; schemathesis on the OpenAPI document.
+# identity provider; Cerbos as the policy decision point; OpenBao's CLI and, as the oracle of random requests, its server; Terraform
+# with the vault provider; Prometheus' linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their
+# own, and Chromium (tests/browser); whether early answers arrive at curl, Python, Java and Node; schemathesis on the OpenAPI document.
 # Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
@@ -26,11 +26,12 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds paths uris jwt promtool helm proxies browser early bao oracle schemathesis terraform)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds paths uris jwt pdp promtool helm proxies browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
-# Suites with a server of their own, and its settings. The others share one; helm needs none, and
-# proxies starts its own.
+# Those that need no server, or start their own.
+alone="helm proxies jwt pdp"
+# Suites with a server of their own, and its settings. The others share one.
 declare -A own=(
     [paths]=
     [uris]=
@@ -163,6 +164,7 @@ suite_seeds() { "$here/seeds.sh"; }
 suite_paths() { "$here/paths/run.sh"; }
 suite_uris() { "$here/uris/run.sh"; }
 suite_jwt() { "$here/jwt/run.sh"; }
+suite_pdp() { "$here/pdp/run.sh"; }
 suite_promtool() { "$here/promtool.sh"; }
 suite_helm() { "$here/helm.sh"; }
 suite_proxies() { "$here/proxies.sh"; }
@@ -184,7 +186,7 @@ lane() {
     trap stop EXIT
     trap 'exit 143' TERM
     # shellcheck disable=SC2086 # settings are words
-    if [[ $group != helm && $group != proxies && $group != jwt ]]; then start "$number" ${own[$group]:-}; fi
+    if [[ " $alone " != *" $group "* ]]; then start "$number" ${own[$group]:-}; fi
     for suite in "$@"; do
         code=0
         began=$SECONDS
@@ -228,7 +230,7 @@ for suite in "${suites[@]}"; do
         exit 1
     fi
     group=shared
-    if [[ -v own[$suite] || $suite == helm || $suite == proxies || $suite == jwt ]]; then group=$suite; fi
+    if [[ -v own[$suite] || " $alone " == *" $suite "* ]]; then group=$suite; fi
     if [[ ! -v of[$group] ]]; then groups+=("$group"); fi
     of[$group]+=" $suite"
 done
