@@ -1,4 +1,4 @@
-//! What is looked for among secrets with a life: by a tag, by their ends, by their rotation. The same answer of ten
+//! What is looked for among secrets with a life: by a tag, an owner or a type, by their ends, by their rotation. The same answer of ten
 //! secrets, among few and among many.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use okmsd::{
     auth::{Action, Permit, Principal},
     clock::{Clock, SystemClock},
-    model::{AboutPatch, EndPatch, LifePatch, MetadataPatch, Tags, Timestamp},
+    model::{AboutPatch, EndPatch, LifePatch, MetadataPatch, SecretType, Tags, Timestamp},
     service::{Expects, Put, Service},
 };
 use tokio::task::JoinSet;
@@ -40,6 +40,8 @@ pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let mut rows = Vec::new();
     for (what, url) in [
         ("a list by a tag", "/v1/secrets?tag=rare"),
+        ("a list by an owner", "/v1/secrets?owner=team:rare"),
+        ("a list by a type", "/v1/secrets?secret_type=api_key"),
         ("secrets that end soon", "/v1/secrets/expiring?days=30"),
         ("secrets that are due", "/v1/rotation/due?within_hours=1"),
     ] {
@@ -114,7 +116,12 @@ async fn create(service: &Service, permit: &Permit, number: usize, is_rare: bool
         rotation: Some(Some(policy.into())),
         secret_policy: None,
     };
-    let about = AboutPatch { tags: Some(Tags::new([tag])?), ..AboutPatch::default() };
+    let about = AboutPatch {
+        tags: Some(Tags::new([tag])?),
+        owner: Some(Some(format!("team:{tag}").into())),
+        secret_type: is_rare.then_some(SecretType::ApiKey),
+        description: None,
+    };
     let put = Put {
         patch: MetadataPatch { about, life, ..MetadataPatch::default() },
         value: value(),

@@ -21,16 +21,18 @@ use crate::{
         unit::{Basis, Change, UnitReader},
     },
     store::{
-        engine::{Batch, CommitError, Expect, Op, Read, Record},
+        engine::{Batch, CommitError, Expect, Op, Read, Record, Space},
         kinds::{Malformed, header, region, secret_index, tenant},
     },
 };
 
 /// So many entries of the index are looked at in one commit.
 const ENTRIES_AT_ONCE: usize = 256;
+/// How often is looked anew where others were faster.
+const ATTEMPTS: usize = 16;
 
 impl Secrets {
-    /// Puts into the index what ends by itself of a time when there was none, once.
+    /// Puts into the index what is of a time when it had less, once.
     ///
     /// # Errors
     /// `Error` where the store cannot be read or takes no change; it goes on where it was.
@@ -42,7 +44,10 @@ impl Secrets {
         drop(snapshot);
         for id in domains(&self.scope).await? {
             match self.scope.keys_of(id).await {
-                Ok(keys) => self.complete_domain(&keys).await?,
+                Ok(keys) => {
+                    self.complete_domain(&keys).await?;
+                    self.mend_index(&keys, Duration::ZERO).await?;
+                }
                 Err(error) => {
                     tracing::error!(domain = %id, %error, "a domain's keys cannot be had");
                 }
@@ -171,13 +176,35 @@ impl Secrets {
     }
 
     /// Reads headers and which of the entries that they ask for are there, and commits what `mends`
-    /// says if they are still the same; else that is for another time.
+    /// says if they are still the same; else all of it anew.
     async fn mend(
         &self,
         keys: &DomainKeys,
         of: BTreeMap<Vec<u8>, SecretPath>,
         mends: impl Fn(&BTreeMap<SecretPath, Entries>, &Entries) -> Vec<Op>,
     ) -> Result<usize, Error> {
+        for _ in 0..ATTEMPTS {
+            let (asked, there, preconditions) = self.compared(keys, &of).await?;
+            let ops = mends(&asked, &there);
+            let mended = ops.len();
+            if mended == 0 {
+                return Ok(0);
+            }
+            match self.scope.engine().commit(Batch { preconditions, ..Batch::of(ops) }).await {
+                Ok(_) => return Ok(mended),
+                Err(CommitError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// The entries that headers ask for, which of those are there, and that the headers are as they were read.
+    async fn compared(
+        &self,
+        keys: &DomainKeys,
+        of: &BTreeMap<Vec<u8>, SecretPath>,
+    ) -> Result<Compared, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
         let parts: Vec<_> = of.keys().map(|key| Read::Key(header::SPACE, key)).collect();
         let (mut asked, mut preconditions) = (BTreeMap::new(), Vec::new());
@@ -206,18 +233,12 @@ impl Secrets {
                 there.insert((*key).clone());
             }
         }
-        let ops = mends(&asked, &there);
-        if ops.is_empty() {
-            return Ok(0);
-        }
-        let mended = ops.len();
-        match self.scope.engine().commit(Batch { preconditions, ..Batch::of(ops) }).await {
-            Ok(_) => Ok(mended),
-            Err(CommitError::Conflict) => Ok(0),
-            Err(error) => Err(error.into()),
-        }
+        Ok((asked, there, preconditions))
     }
 }
+
+/// What headers ask for and what is there, on what conditions.
+type Compared = (BTreeMap<SecretPath, Entries>, Entries, Vec<(Space, Vec<u8>, Expect)>);
 
 /// All domains.
 pub(in crate::service) async fn domains(scope: &Scope) -> Result<Vec<OkmsId>, Error> {

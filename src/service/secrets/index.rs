@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     crypto::{DomainKeys, Sealed},
-    model::{Header, SecretPath},
+    model::{Header, SecretPath, SecretType},
     service::Error,
     store::{
         engine::Op,
@@ -31,8 +31,12 @@ pub(in crate::service) fn entries(
     } else if let Some(end) = header.expires_at() {
         entries.insert(Part::Ends.key(id, end, path));
     }
-    for tag in header.about.tags.iter() {
-        entries.insert(Part::Tag(&keys.mark(tag)?).key(id, header.created_at, path));
+    let about = &header.about;
+    let tags = about.tags.iter().map(Trait::Tag);
+    let owner = about.owner.as_deref().map(Trait::Owner);
+    let of_type = Some(Trait::Type(about.secret_type)).filter(Trait::tells_some);
+    for one in tags.chain(owner).chain(of_type) {
+        entries.insert(Part::Trait(&one.mark(keys)?).key(id, header.created_at, path));
     }
     if let Some(rotation) = &header.life.rotation {
         entries.insert(Part::Rotates(&rotation.policy).key(id, rotation.anchor, path));
@@ -40,7 +44,34 @@ pub(in crate::service) fn entries(
     Ok(entries)
 }
 
-/// The note that every secret that ends is in the index.
+/// What secrets are found by that have it in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::service) enum Trait<'a> {
+    /// A tag.
+    Tag(&'a str),
+    /// Whose it is.
+    Owner(&'a str),
+    /// What it is.
+    Type(SecretType),
+}
+
+impl Trait<'_> {
+    /// Whether it tells some secrets from the others: most are of the usual type, and are found by their paths as well.
+    pub(in crate::service) fn tells_some(&self) -> bool {
+        *self != Self::Type(SecretType::default())
+    }
+
+    /// What stands for it in keys. No tag has a line feed in it.
+    pub(in crate::service) fn mark(self, keys: &DomainKeys) -> Result<[u8; 16], Error> {
+        Ok(match self {
+            Self::Tag(tag) => keys.mark(tag)?,
+            Self::Owner(owner) => keys.mark(&format!("owner\n{owner}"))?,
+            Self::Type(of) => keys.mark(&format!("type\n{}", of.name()))?,
+        })
+    }
+}
+
+/// The note that every secret is in the index, by all that it is found by.
 pub(in crate::service) fn is_complete() -> Op {
     Op::Put(region::SPACE, region::index_is_complete(), Sealed::public(vec![1]))
 }

@@ -4,7 +4,7 @@
 //! number of secrets, so that it may be short and yet not the last; the header counts, not what an
 //! index says of it.
 
-use super::{Secrets, read::may_see};
+use super::{Secrets, index::Trait, read::may_see};
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::DomainKeys,
@@ -17,7 +17,7 @@ use crate::{
     store::{
         engine::{Read, Snapshot, Space},
         kinds::{
-            Malformed, header,
+            Malformed, header, region,
             secret_index::{self, Part},
             version::{self, Version},
         },
@@ -115,6 +115,15 @@ impl Search {
             && self.updated_after.is_none_or(|limit| header.changed_at() > limit)
     }
 
+    /// What those have in common that it takes, if there is something by which they are found: what fewest are
+    /// likely to have.
+    fn shared(&self) -> Option<Trait<'_>> {
+        let tag = self.tags.iter().next().map(Trait::Tag);
+        let owner = || self.owner.as_deref().map(Trait::Owner);
+        let of_type = || self.secret_type.map(Trait::Type).filter(Trait::tells_some);
+        tag.or_else(owner).or_else(of_type)
+    }
+
     /// What stands for all of it in a cursor.
     fn mark(&self, keys: &DomainKeys) -> Result<[u8; 16], Error> {
         // The names of fields are part of the text, so that no two searches have one.
@@ -141,10 +150,13 @@ impl Secrets {
         let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
         let mark = search.mark(&keys)?;
         let before = cursor.map(|cursor| parse(&keys, &mark, &cursor)).transpose()?;
-        let tag = search.tags.iter().next().map(|tag| keys.mark(tag)).transpose()?;
         let _turn = self.scope.long_reads().turn(id).await?;
         let snapshot = self.scope.engine().snapshot().await?;
-        let mut walk = Walk::new(&*snapshot, &keys, search, tag, before.as_ref());
+        let shared = match search.shared() {
+            Some(shared) if is_indexed(&*snapshot, shared).await? => Some(shared.mark(&keys)?),
+            _ => None,
+        };
+        let mut walk = Walk::new(&*snapshot, &keys, search, shared, before.as_ref());
         let mut page = SearchPage {
             found: Vec::new(),
             next: None,
@@ -321,15 +333,21 @@ impl Within {
     }
 }
 
+/// Whether all that have a trait are in the index. Tags were from the first.
+async fn is_indexed(snapshot: &dyn Snapshot, shared: Trait<'_>) -> Result<bool, Error> {
+    let note = region::index_is_complete();
+    Ok(matches!(shared, Trait::Tag(_)) || snapshot.get(region::SPACE, &note).await?.is_some())
+}
+
 /// Candidates with their sealed headers, in the order of their paths.
 struct Walk<'a> {
     snapshot: &'a dyn Snapshot,
     keys: &'a DomainKeys,
-    /// Where candidates come from: the index of a tag, or all headers.
+    /// Where candidates come from: the index of what they share, or all headers.
     space: Space,
     from: Vec<u8>,
     to: Vec<u8>,
-    tag: Option<[u8; 16]>,
+    shared: Option<[u8; 16]>,
     /// How many may still be looked at.
     left: usize,
     is_over: bool,
@@ -343,23 +361,23 @@ impl<'a> Walk<'a> {
         snapshot: &'a dyn Snapshot,
         keys: &'a DomainKeys,
         search: &Search,
-        tag: Option<[u8; 16]>,
+        shared: Option<[u8; 16]>,
         before: Option<&Progress>,
     ) -> Self {
         let id = keys.id();
-        let (space, (mut from, to)) = if let Some(tag) = &tag {
-            (secret_index::SPACE, Part::Tag(tag).below(id, &search.prefix))
+        let (space, (mut from, to)) = if let Some(mark) = &shared {
+            (secret_index::SPACE, Part::Trait(mark).below(id, &search.prefix))
         } else {
             (header::SPACE, header::below(id, &search.prefix))
         };
         if let Some(Progress { after, .. }) = before {
-            let next = match &tag {
-                Some(tag) => Part::Tag(tag).after(id, Timestamp::from_unix_seconds(0), after).0,
+            let next = match &shared {
+                Some(mark) => Part::Trait(mark).after(id, Timestamp::from_unix_seconds(0), after).0,
                 None => header::after(id, after),
             };
             from = from.max(next);
         }
-        Self { snapshot, keys, space, from, to, tag, left: LOOKED_AT, is_over: false }
+        Self { snapshot, keys, space, from, to, shared, left: LOOKED_AT, is_over: false }
     }
 
     /// The next ones; `None` where there are no more, or no more may be looked at.
@@ -370,7 +388,7 @@ impl<'a> Walk<'a> {
         }
         let id = self.keys.id();
         let mut found = Vec::with_capacity(wanted);
-        let looked_at = match &self.tag {
+        let looked_at = match &self.shared {
             None => {
                 let page = self.snapshot.scan(self.space, &self.from, &self.to, wanted).await?;
                 for (key, record) in &page {
@@ -380,10 +398,11 @@ impl<'a> Walk<'a> {
                 self.go_on(page.last().map(|(key, _)| key.as_slice()));
                 page.len()
             }
-            Some(tag) => {
+            Some(mark) => {
                 let page =
                     self.snapshot.keys(self.space, &self.from, &self.to, None, wanted).await?;
-                let entries = page.iter().map(|key| Part::Tag(tag).parse(id, key).ok_or(Malformed));
+                let entries =
+                    page.iter().map(|key| Part::Trait(mark).parse(id, key).ok_or(Malformed));
                 let paths: Vec<_> =
                     entries.map(|entry| Ok(entry?.path)).collect::<Result<_, Malformed>>()?;
                 let names: Vec<_> = paths.iter().map(|path| header::key(id, path)).collect();

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::{
     auth::System,
-    model::{AboutPatch, EndPatch, LifePatch, RotationPolicyId, Tags, VersionState},
+    model::{AboutPatch, EndPatch, LifePatch, RotationPolicyId, SecretType, Tags, VersionState},
     service::{Expects, Include, Put, Search, secrets::index},
     store::{
         engine::{
@@ -163,6 +163,63 @@ async fn a_mount_that_is_left_goes_on_leaving_after_a_start() {
         service.secrets.restore(&permit, &path(at), NOW.plus_seconds(64)).await.unwrap();
     }
     assert_eq!(sweep(&service, NOW.plus_seconds(1_000)).await, 0);
+}
+
+/// Secrets of one owner, or of a type, were looked for among all others, of which a page looks at so many and no more:
+/// what was behind those was not found at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_secrets_share_is_found_without_a_look_at_the_others() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    let put = async |at: &str, about: AboutPatch| {
+        let patch = MetadataPatch { about, ..MetadataPatch::default() };
+        let value = SecretValue::new(b"{}".to_vec());
+        let put = Put { patch, value, expects: Expects::Anything, creates: true };
+        service.secrets.put(&permit, &path(at), &put, NOW).await.unwrap();
+    };
+    for n in 0..700 {
+        put(&format!("many/{n:03}"), AboutPatch::default()).await;
+    }
+    let owner = |owner: &str| Some(Some(owner.into()));
+    let api_key = Some(SecretType::ApiKey);
+    put("z/1", AboutPatch { owner: owner("team:x"), ..AboutPatch::default() }).await;
+    put("z/2", AboutPatch { secret_type: api_key, ..AboutPatch::default() }).await;
+    put(
+        "z/3",
+        AboutPatch { owner: owner("team:x"), secret_type: api_key, ..AboutPatch::default() },
+    )
+    .await;
+    let found = async |owner: Option<&str>, secret_type: Option<SecretType>| {
+        let owner = owner.map(str::to_owned);
+        let search = Search { secret_type, owner, ..Search::default() };
+        let page = service.secrets.search(&permit, &search, None, 9, NOW).await.unwrap();
+        let found = page.found.iter().map(|(path, _)| path.as_str().to_owned());
+        (found.collect::<Vec<_>>().join(" "), page.is_exact && page.next.is_none())
+    };
+    let cases = [
+        (Some("team:x"), None, "z/1 z/3"),
+        (None, api_key, "z/2 z/3"),
+        (Some("team:x"), api_key, "z/3"),
+        (Some("team:y"), None, ""),
+        (None, Some(SecretType::Json), ""),
+    ];
+    for (owner, secret_type, names) in cases {
+        assert_eq!(found(owner, secret_type).await, (names.to_owned(), true));
+    }
+    // What changes hands is found where it is, and nowhere else.
+    put("z/1", AboutPatch { owner: owner("team:y"), ..AboutPatch::default() }).await;
+    assert_eq!(found(Some("team:x"), None).await.0, "z/3");
+    assert_eq!(found(Some("team:y"), None).await.0, "z/1");
+    // A store of a time when less was found so: it is not relied on until it is there.
+    let ops = vec![
+        Op::DeleteRange(secret_index::SPACE, secret_index::all(id).0, secret_index::all(id).1),
+        Op::Delete(kinds::region::SPACE, kinds::region::index_is_complete()),
+    ];
+    engine.commit(Batch::of(ops)).await.unwrap();
+    assert!(!found(Some("team:y"), None).await.1, "all are looked at");
+    service.secrets.complete_index().await.unwrap();
+    assert_eq!(found(Some("team:y"), None).await, ("z/1".to_owned(), true));
+    assert_eq!(found(None, api_key).await, ("z/2 z/3".to_owned(), true));
 }
 
 /// Whatever was lost of the index or put there is found, and mended.

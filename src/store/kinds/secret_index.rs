@@ -4,7 +4,7 @@
 //! | key | which secrets |
 //! | --- | --- |
 //! | okmsId, 1, minute, path | those whose current version ends, with its secret or alone, in that minute |
-//! | okmsId, 3, mark of a tag (16 bytes), path | those with that tag |
+//! | okmsId, 3, mark of a trait (16 bytes), path | those with that tag, owner, or type other than the usual one |
 //! | okmsId, 4, a rotation policy's id, 0, minute of the anchor, path | those that it is attached to |
 //! | zeros, 2, minute, okmsId, path | those that were removed, and are gone for good in that minute |
 //! | zeros, 5, okmsId, a rotation policy's id | those that the server rotates by itself: their policy |
@@ -12,7 +12,7 @@
 //! The last two are the region's order, so that a look for what is over, or due, costs what is over or due,
 //! and not a look at each domain.
 //! Minutes count from 1970, in 4 bytes, big-endian. A mark tells nobody without the domain's keys
-//! which tag it is of. The header is what counts: who reads an entry asks it whether that is so.
+//! what it is of. The header is what counts: who reads an entry asks it whether that is so.
 
 use crate::{
     model::{OkmsId, RotationPolicyId, SecretPath, Timestamp},
@@ -27,7 +27,7 @@ const REGION: [u8; 16] = [0; 16];
 
 const ENDS: u8 = 1;
 const PURGES: u8 = 2;
-const TAG: u8 = 3;
+const TRAIT: u8 = 3;
 const ROTATES: u8 = 4;
 const AUTOMATIC: u8 = 5;
 
@@ -36,8 +36,8 @@ const AUTOMATIC: u8 = 5;
 pub enum Part<'a> {
     /// Those that end, by minute.
     Ends,
-    /// Those with the tag of this mark, by path.
-    Tag(&'a [u8; 16]),
+    /// Those with the tag, owner or type of this mark, by path.
+    Trait(&'a [u8; 16]),
     /// Those with this rotation policy, by the minute of their anchors.
     Rotates(&'a str),
 }
@@ -57,13 +57,13 @@ impl Part<'_> {
         let id = id.as_bytes().as_slice();
         match self {
             Self::Ends => [id, &[ENDS]].concat(),
-            Self::Tag(mark) => [id, &[TAG], mark].concat(),
+            Self::Trait(mark) => [id, &[TRAIT], mark].concat(),
             Self::Rotates(policy) => [id, &[ROTATES], policy.as_bytes(), &[0]].concat(),
         }
     }
 
     const fn is_by_minute(self) -> bool {
-        !matches!(self, Self::Tag(_))
+        !matches!(self, Self::Trait(_))
     }
 
     /// The key of a secret in it.
@@ -176,7 +176,7 @@ pub fn path(id: OkmsId, key: &[u8]) -> Option<SecretPath> {
     let (part, rest) = key.strip_prefix(id.as_bytes().as_slice())?.split_first()?;
     let path = match *part {
         ENDS => rest.get(4..)?,
-        TAG => rest.get(16..)?,
+        TRAIT => rest.get(16..)?,
         ROTATES => rest.get(rest.iter().position(|byte| *byte == 0)? + 5..)?,
         _ => return None,
     };
@@ -205,7 +205,7 @@ mod tests {
         let path: SecretPath = "a/b".parse().unwrap();
         let at = Timestamp::from_unix_seconds(125);
         for (part, minute) in
-            [(Part::Ends, 2), (Part::Tag(&[9; 16]), 0), (Part::Rotates("rot_a"), 2)]
+            [(Part::Ends, 2), (Part::Trait(&[9; 16]), 0), (Part::Rotates("rot_a"), 2)]
         {
             let key = part.key(id, at, &path);
             assert_eq!(part.parse(id, &key), Some(Entry { minute, path: path.clone() }));
@@ -220,7 +220,7 @@ mod tests {
                 };
                 assert!(within(120) && within(179) && !within(119));
             }
-            for other in [Part::Ends, Part::Tag(&[8; 16]), Part::Rotates("rot_")] {
+            for other in [Part::Ends, Part::Trait(&[8; 16]), Part::Rotates("rot_")] {
                 assert_eq!(other.parse(id, &key).is_some(), other == part, "{other:?}");
             }
         }
