@@ -65,8 +65,6 @@ async fn moves(service: &Service, permit: &Permit, number: usize) {
             from_part: None,
             to_part: None,
             from: Through { path: &from, view: &view },
-            from_part: None,
-            to_part: None,
             version: None,
             to: Through { path: &to, view: &view },
             cas: None,
