@@ -17,7 +17,9 @@ mod recent;
 mod recorded;
 mod reload;
 mod rotations;
+mod secret_file;
 mod trail_store;
+mod yaml;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -51,9 +53,12 @@ use self::{
     lists::{ListBoard, ListKeeper, ListWork},
     reload::Lives,
     rotations::Rotating,
+    secret_file::DevFile,
 };
 use crate::{
-    api::{self, Bearers, Context, Dialect, Feeds, PathTerms, Recent, UriHelpers, UriTerms},
+    api::{
+        self, Bearers, Context, Dialect, Feeds, PathTerms, Recent, SecretFile, UriHelpers, UriTerms,
+    },
     audit::Trail,
     auth::{Principal, anchors::Anchors},
     clock::{Clock, Step, StoreClock},
@@ -536,6 +541,18 @@ fn bearers(config: &Config, keys: Option<&Source>) -> Bearers {
     }
 }
 
+/// The file of secrets for whoever develops, where there is one.
+fn secret_file(config: &Config) -> Option<Arc<dyn SecretFile>> {
+    let (path, domain) = (config.dev.yaml_file.clone()?, config.dev.yaml_domain?);
+    let is_writable = config.environment != Environment::Production;
+    if !is_writable {
+        tracing::warn!(
+            "dev.yaml_file is set in production: its domain reads it, and nobody writes it"
+        );
+    }
+    Some(Arc::new(DevFile::new(path, domain, is_writable)))
+}
+
 /// Where the audit trail goes on, and what keeps what is asked of late, where that is told.
 fn trail(
     config: &Config,
@@ -560,6 +577,7 @@ fn uris(config: &Config, recent: Option<Arc<Recent>>) -> UriTerms {
         mounts: api.allowed_mounts.iter().map(|mount| mount.0.clone()).collect(),
         page_size: api.page_size as usize,
         helpers: recent.map(|recent| UriHelpers { recent, feeds: feeds() }),
+        file: secret_file(config),
     }
 }
 

@@ -579,6 +579,23 @@ fn no_byte_of_a_key_is_told() {
     );
 }
 
+/// Case 120 of secrets by URI: a setting that has two names and is told two things by them stops the start, which
+/// names both.
+#[test]
+fn a_setting_that_is_told_two_things_stops_the_start() {
+    let region = Region::new();
+    let config = region.file("okmsd.toml");
+    let (other, own) = ("SECRETS_API_REQUIRE_AUTH", "OKMSD_SECRETS_API__REQUIRE_AUTH");
+    let output = Command::new(env!("CARGO_BIN_EXE_okmsd"))
+        .args(["serve", "--config", &config])
+        .env(other, "true")
+        .env(own, "false")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains(other) && said.contains(own), "{said}");
+}
+
 /// The parser of arguments quoted what it did not understand: PEM begins with dashes, as options
 /// do.
 #[test]

@@ -65,6 +65,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["crypto", "pki", "auth/identity.rs", "auth/jwt", "auth/pdp"]),
     ("prometheus", &["metrics"]),
     ("toml", &["config"]),
+    ("serde_saphyr", &["app/yaml.rs"]),
     ("flate2", &["audit/packed.rs"]),
     ("clap", &["cli"]),
     ("hyper", &["server", "http", "api", "cli"]),

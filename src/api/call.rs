@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use hyper::{header::HeaderValue, http::request::Parts};
 
-use super::{Failed, Issuer, Params, Recent, seats::Feeds};
+use super::{Failed, Issuer, Params, Recent, SecretFile, seats::Feeds};
 use crate::{
     auth::{Party, RegionPermit},
     model::{Circumstances, DeviceName, MountPath, OkmsId, SecretPath, Timestamp, TokenLife},
@@ -70,6 +70,8 @@ pub struct UriTerms {
     pub page_size: usize,
     /// What helps whoever develops, where that is served.
     pub helpers: Option<UriHelpers>,
+    /// The file of secrets for whoever develops, where there is one.
+    pub file: Option<Arc<dyn SecretFile>>,
 }
 
 /// What helps whoever develops.

@@ -36,7 +36,11 @@ pub use self::{
         AuditDeviceView, AuditDevices, Bearers, Call, Context, Doing, Hashing, NewAuditDevice,
         PathTerms, UriHelpers, UriTerms,
     },
-    canonical::recent::Recent,
+    canonical::{
+        file::{ChangingFile, FileChange, ReadingFile, SecretFile},
+        recent::Recent,
+        tree::Node,
+    },
     dialects::DIALECTS,
     issuer::{Issuer, Unheard},
     operation::{

@@ -229,6 +229,8 @@ problems! {
     Forbidden: FORBIDDEN, AUTHORIZATION, "{}";
     PdpDenied: FORBIDDEN, AUTHORIZATION, "the policy decision point does not permit this; ask whoever keeps its policies, and \
         name the decision {}";
+    DevOnly: FORBIDDEN, AUTHORIZATION, "a file of secrets is written where the server is for developing or for tests alone; set environment \
+        to dev or test", canonical "DEV_ONLY";
     ForeignOrigin: FORBIDDEN, AUTHORIZATION, "a page of another origin may not change anything here",
         word "foreign_origin", canonical "FOREIGN_ORIGIN";
     Preflight: FORBIDDEN, AUTHORIZATION, "preflight capability check returned 403, please ensure client's policies grant \
@@ -313,6 +315,8 @@ problems! {
     Internal: INTERNAL_SERVER_ERROR, INTERNAL, "internal error; tell the operator of the region the request_id";
     TooManyWrites: SERVICE_UNAVAILABLE, UNAVAILABLE, "too many writes wait; nothing was changed, repeat after the time in \
         Retry-After", again "1";
+    FileUnavailable: SERVICE_UNAVAILABLE, UNAVAILABLE, "the file of secrets cannot be read or written, or is no plain YAML; the server's log \
+        says what is wrong with it, and where", again "5";
     Unavailable: SERVICE_UNAVAILABLE, UNAVAILABLE, "the store is not available; nothing was changed, repeat later",
         again "5";
     Unrecorded: SERVICE_UNAVAILABLE, UNAVAILABLE, "the audit trail cannot be written, and nothing is done that is not in it; \

@@ -112,6 +112,8 @@ keys! {
     dev: Dev {
         // The API is made with it.
         helpers: restart,
+        yaml_file: restart,
+        yaml_domain: restart,
     }
     secrets: Secrets {
         // The API is made with it.

@@ -87,17 +87,29 @@ impl Config {
         }
         self.check_lives()?;
         self.check_jwt()?;
+        self.check_pdp()?;
+        self.check_dev()?;
+        if !(1..=PAGE_MAX).contains(&self.secrets_api.page_size) {
+            return Err(ConfigError::Value("secrets_api.page_size", "must be from 1 to 1000"));
+        }
+        Ok(self)
+    }
+
+    /// What helps whoever develops.
+    fn check_dev(&self) -> Result<(), ConfigError> {
+        if self.dev.yaml_file.is_some() != self.dev.yaml_domain.is_some() {
+            return Err(ConfigError::Value(
+                "dev.yaml_file",
+                "is the file of one domain; set both, or neither, of it and dev.yaml_domain",
+            ));
+        }
         if self.dev.helpers && self.audit.device.is_empty() {
             return Err(ConfigError::Value(
                 "dev.helpers",
                 "tells what the audit trail has; set a device of it, [[audit.device]]",
             ));
         }
-        if !(1..=PAGE_MAX).contains(&self.secrets_api.page_size) {
-            return Err(ConfigError::Value("secrets_api.page_size", "must be from 1 to 1000"));
-        }
-        self.check_pdp()?;
-        Ok(self)
+        Ok(())
     }
 
     /// Whether names of files are such.
@@ -115,6 +127,7 @@ impl Config {
             ("pdp.private_key", self.pdp.private_key.as_ref()),
             ("pdp.bearer_file", self.pdp.bearer_file.as_ref()),
             ("pdp.ca", self.pdp.ca.as_ref()),
+            ("dev.yaml_file", self.dev.yaml_file.as_ref()),
         ] {
             if path.is_some_and(|path| files::holds_a_key(path)) {
                 return Err(ConfigError::Value(
@@ -388,7 +401,12 @@ impl Config {
         let jwt = &mut self.auth.jwt;
         let paths = paths.chain(&mut jwt.jwks_file).chain(&mut jwt.ca);
         let Pdp { certificate, private_key, bearer_file, ca, .. } = &mut self.pdp;
-        let paths = paths.chain(certificate).chain(private_key).chain(bearer_file).chain(ca);
+        let paths = paths
+            .chain(certificate)
+            .chain(private_key)
+            .chain(bearer_file)
+            .chain(ca)
+            .chain(&mut self.dev.yaml_file);
         let of_customers = self.trust.customer_ca.iter_mut().flat_map(|ca| {
             let lists = ca.crl.iter_mut().filter_map(|source| match source {
                 CrlSource::File(path) => Some(path),

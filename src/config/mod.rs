@@ -283,6 +283,8 @@ mod tests {
                 "auth.jwt.certificate",
             ),
             ("environment = \"staging\"", None, "`production`, `dev`, `test`"),
+            ("[dev]\nyaml_file = \"x.yaml\"", None, "dev.yaml_file: is the file of one domain"),
+            ("[dev]\nyaml_domain = \"x\"", None, "UUID"),
             ("[dev]\nhelpers = true", None, "dev.helpers: tells what the audit trail has"),
             ("[usage]\nflush = \"0s\"", None, "usage.flush"),
             ("", Some(("OKMSD_USAGE__FLUSH", "2h")), "usage.flush"),

@@ -395,6 +395,11 @@ pub struct SecretsApi {
 pub struct Dev {
     /// Whether the dialect of canonical URIs tells what was asked of late.
     pub helpers: bool,
+    /// A file of secrets, YAML.
+    pub yaml_file: Option<PathBuf>,
+    /// The domain that has it.
+    #[serde(deserialize_with = "some_from_text")]
+    pub yaml_domain: Option<OkmsId>,
 }
 
 /// `[limits]`

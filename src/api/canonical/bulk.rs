@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::{
     super::{Call, Context, Failed, Problem, Reply, json::Writer, problems::Told},
     fields::{Fields, wrong},
+    in_file::{self, InFile},
     named::{Named, settle},
     values::{self, NewValue},
     versions::{act, numbers},
@@ -110,6 +111,26 @@ impl<'a> Operation<'a> {
     }
 }
 
+impl Operation<'_> {
+    /// The same to what is in a file.
+    async fn perform_in_file(
+        &self,
+        context: &Context,
+        permit: &Permit,
+        named: &InFile,
+    ) -> Result<(), Failed> {
+        permit.check_scope(self.scope())?;
+        match self {
+            Self::Write(adding, value) => {
+                let set = named.set(context, permit, (value.value, value.cas), *adding).await;
+                set.map(drop)
+            }
+            Self::Delete(_) | Self::Destroy(_) => named.remove(context, permit).await,
+            Self::Act(..) => Err(in_file::not_in_files()),
+        }
+    }
+}
+
 pub(super) async fn bulk(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
     const RULE: &str = "an array of 1 to 100 operations";
     let permit = settle(context, permit, call).await?;
@@ -136,15 +157,24 @@ pub(super) async fn bulk(context: &Context, permit: &Permit, call: &Call) -> Res
         let outcome = if has_failed && !goes_on {
             Err(Problem::NotExecuted.into())
         } else {
-            match Named::untold(context, &permit, &uri).await {
-                Ok(named) => {
-                    uri = named.text();
-                    let item = permit.item(named.path.as_str());
-                    named.tell(&item);
-                    let outcome = operation.perform(context, &item, named, call.now).await;
-                    outcome.inspect_err(|failed| failed.tell(&item))
-                }
+            match InFile::of(context, &permit, &uri) {
                 Err(failed) => Err(failed),
+                Ok(Some(named)) => {
+                    uri = named.text();
+                    let item = permit.item(&named.name());
+                    let outcome = operation.perform_in_file(context, &item, &named).await;
+                    outcome.map(|()| None).inspect_err(|failed| failed.tell(&item))
+                }
+                Ok(None) => match Named::untold(context, &permit, &uri).await {
+                    Ok(named) => {
+                        uri = named.text();
+                        let item = permit.item(named.path.as_str());
+                        named.tell(&item);
+                        let outcome = operation.perform(context, &item, named, call.now).await;
+                        outcome.inspect_err(|failed| failed.tell(&item))
+                    }
+                    Err(failed) => Err(failed),
+                },
             }
         };
         has_failed |= outcome.is_err();

@@ -6,11 +6,16 @@ use std::ops::RangeInclusive;
 use serde_json::value::RawValue;
 
 use super::super::{
-    Call, Failed, Problem,
+    Call, Context, Failed, Problem,
     json::{self, Object},
     page, paths, query,
 };
 use crate::model::{Cas, Invalid, VersionNumber};
+
+/// The most entries of a page.
+const LIMIT_MAX: u32 = 1_000;
+/// The most entries that are passed over by number.
+const OFFSET_MAX: u32 = 10_000;
 
 /// The one value of a query's parameter, where it has one. A plus is a plus.
 ///
@@ -70,13 +75,34 @@ pub(super) fn version(call: &Call) -> Result<Option<VersionNumber>, Failed> {
 }
 
 /// Where a list goes on.
-pub(super) fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Failed> {
+fn cursor(call: &Call) -> Result<Option<Vec<u8>>, Failed> {
     let text = parameter(call, "cursor")?;
     text.map(page::read).transpose().map_err(|_| wrong_cursor())
 }
 
 pub(super) fn wrong_cursor() -> Failed {
     wrong("cursor", "the next_cursor of an answer to the same list; repeat without it")
+}
+
+/// Which page is asked for.
+pub(super) struct Paging {
+    pub(super) limit: usize,
+    pub(super) offset: usize,
+    pub(super) cursor: Option<Vec<u8>>,
+}
+
+impl Paging {
+    pub(super) fn of(context: &Context, call: &Call) -> Result<Self, Failed> {
+        let limit = number(call, "limit", 1..=LIMIT_MAX, "a whole number from 1 to 1000")?;
+        let limit = limit.unwrap_or(context.uris.page_size);
+        let offset = number(call, "offset", 0..=OFFSET_MAX, "a whole number from 0 to 10000")?;
+        let cursor = cursor(call)?;
+        if cursor.is_some() && offset.is_some() {
+            let text = "a list goes on by cursor or by offset; give one of them";
+            return Err(Problem::AmbiguousQuery.with(&[text]));
+        }
+        Ok(Self { limit, offset: offset.unwrap_or(0), cursor })
+    }
 }
 
 /// The members of an object of a body, each taken once.

@@ -39,6 +39,7 @@ pub(super) async fn audit(
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
     permit.check(Action::SecretGet, OF_ALL)?;
+    context.service.settles(&permit).await?;
     let helpers = context.uris.helpers.as_ref().ok_or(Problem::NoRoute)?;
     let limit = number(call, "limit", 1..=LIMIT_MAX, "a whole number from 1 to 1000")?;
     let offset = number(call, "offset", 0..=OFFSET_MAX, "a whole number from 0 to 10000")?;
@@ -78,6 +79,7 @@ pub(super) async fn events(
     const NUMBER: &str = "the id of an event";
     let permit = settle(context, permit, call).await?;
     permit.check(Action::SecretGet, OF_ALL)?;
+    context.service.settles(&permit).await?;
     let helpers = context.uris.helpers.as_ref().ok_or(Problem::NoRoute)?;
     let last = if let Some(id) = call.header(LAST) {
         let id = id.to_str().ok().and_then(number_of);

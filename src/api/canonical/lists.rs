@@ -1,27 +1,39 @@
 //! Lists of secrets, and what is found among them.
 
 use super::{
-    super::{Call, Context, Failed, Problem, Reply, json::Writer, page},
-    fields::{cursor, needed, number, parameter, wrong, wrong_cursor},
+    super::{Call, Context, Failed, Reply, json::Writer, page},
+    fields::{Paging, needed, parameter, wrong, wrong_cursor},
+    in_file,
     named::{Below, settle},
     words,
 };
 use crate::{
     auth::Permit,
+    model::{Scheme, SecretUriPrefix},
     service::{Error, Search, SearchPage, Within},
 };
 
-/// The most entries of a page.
-const LIMIT_MAX: u32 = 1_000;
-/// The most entries that are passed over by number.
-const OFFSET_MAX: u32 = 10_000;
 /// The longest text that is looked for, in characters.
 const TEXT_MAX: usize = 128;
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
+    if let Some(prefix) = of_file(call)? {
+        return in_file::list(context, &permit, call, (&prefix, None)).await;
+    }
     let below = below(context, &permit, call).await?;
     found(context, &permit, call, (&below, None)).await
+}
+
+/// What is asked about, if that is in a file.
+fn of_file(call: &Call) -> Result<Option<SecretUriPrefix>, Failed> {
+    match (parameter(call, "mount")?, parameter(call, "prefix")?) {
+        (None, Some(uri)) => {
+            let prefix: SecretUriPrefix = uri.parse()?;
+            Ok(Some(prefix).filter(|prefix| prefix.scheme() == Scheme::Yaml))
+        }
+        _ => Ok(None),
+    }
 }
 
 pub(super) async fn search(
@@ -40,8 +52,15 @@ pub(super) async fn search(
         Some("all") => Within::Both,
         Some(_) => return Err(wrong("in", "path, metadata or all")),
     };
+    let text = text.to_lowercase();
+    if let Some(prefix) = of_file(call)? {
+        // Nothing is said of what is in a file, so that nothing is found there.
+        let in_path = (within != Within::Metadata).then_some(&*text);
+        return in_file::list(context, &permit, call, (&prefix, Some(in_path.unwrap_or("\0"))))
+            .await;
+    }
     let below = below(context, &permit, call).await?;
-    found(context, &permit, call, (&below, Some((text.to_lowercase(), within)))).await
+    found(context, &permit, call, (&below, Some((text, within)))).await
 }
 
 /// What is asked about: what begins so, or all of a mount.
@@ -63,15 +82,7 @@ async fn found(
     call: &Call,
     (below, wanted): (&Below, Option<(String, Within)>),
 ) -> Result<Reply, Failed> {
-    let limit = number(call, "limit", 1..=LIMIT_MAX, "a whole number from 1 to 1000")?;
-    let limit = limit.unwrap_or(context.uris.page_size);
-    let offset = number(call, "offset", 0..=OFFSET_MAX, "a whole number from 0 to 10000")?;
-    let cursor = cursor(call)?;
-    if cursor.is_some() && offset.is_some() {
-        let text = "a list goes on by cursor or by offset; give one of them";
-        return Err(Problem::AmbiguousQuery.with(&[text]));
-    }
-    let offset = offset.unwrap_or(0);
+    let Paging { limit, offset, cursor } = Paging::of(context, call)?;
     let (text, within) = wanted.clone().unzip();
     let within = within.unwrap_or_default();
     let search = Search {

@@ -7,13 +7,16 @@
 
 mod bulk;
 mod fields;
+pub(super) mod file;
 mod helpers;
+mod in_file;
 mod lists;
 mod metadata;
 mod named;
 mod parts;
 pub(super) mod recent;
 mod transfer;
+pub(super) mod tree;
 mod values;
 mod versions;
 mod words;

@@ -3,7 +3,7 @@
 pub(super) use super::super::bearer::enter as settle;
 use super::{
     super::{Context, Failed, Problem},
-    words,
+    in_file, words,
 };
 use crate::{
     auth::{Detail, Permit},
@@ -105,8 +105,8 @@ impl Place {
         path: &str,
     ) -> Result<Self, Failed> {
         if scheme == Scheme::Yaml {
-            let text = "there is no file of secrets for this domain; use openbao+kv2";
-            return Err(Problem::ProviderNotSupported.with(&[text]));
+            let _its_own = in_file::of_domain(context, permit)?;
+            return Err(in_file::not_in_files());
         }
         let config = context.service.mounts.config(permit).await.map_err(words::of)?;
         let mount = config.mount_above(path).filter(|mount| context.uris.allow(mount));

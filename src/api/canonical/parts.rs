@@ -78,7 +78,8 @@ pub(super) fn set(
     Ok(value)
 }
 
-fn no_object() -> Failed {
+/// What is said where something else than an object is in the way.
+pub(super) fn no_object() -> Failed {
     const RULE: &str = "the fragment leads through, or to, what is no object";
     Problem::FragmentInvalid.with(&[RULE])
 }

@@ -6,11 +6,12 @@ use serde_json::value::RawValue;
 use super::{
     super::{Call, Context, Failed, Problem, Reply, json::Writer},
     fields::{Fields, flag, needed, version},
+    in_file::{self, InFile},
     named::{Named, settle},
     parts, words,
 };
 use crate::{
-    auth::{Permit, jwt::Scope},
+    auth::{Action, Permit, jwt::Scope},
     model::{Cas, Timestamp, VersionAct, VersionNumber, VersionState},
     service::{Adding, Include, Making, Remaining, SecretValue, VersionView, Versions, Written},
 };
@@ -60,20 +61,34 @@ impl<'a> NewValue<'a> {
     }
 }
 
+/// What was written, and where.
+#[expect(clippy::large_enum_variant, reason = "a request has one")]
+enum Done {
+    Stored(Named, Written),
+    /// Whether it was not there before.
+    InFile(String, bool),
+}
+
 /// Writes what a body says to where it says, for this purpose.
 async fn written(
     context: &Context,
     permit: &Permit,
     call: &Call,
     adding: Adding,
-) -> Result<(Named, Written), Failed> {
+) -> Result<Done, Failed> {
     let permit = settle(context, permit, call).await?;
     let mut fields = Fields::of_body(&call.body)?;
     let value = NewValue::of(&mut fields)?;
     fields.finish()?;
+    if let Some(named) = InFile::of(context, &permit, &value.uri)? {
+        return Ok(Done::InFile(
+            named.text(),
+            named.set(context, &permit, (value.value, value.cas), adding).await?,
+        ));
+    }
     let named = Named::of(context, &permit, &value.uri).await?.unpinned()?;
     let written = value.write(context, &permit, (&named, adding), call.now).await?;
-    Ok((named, written))
+    Ok(Done::Stored(named, written))
 }
 
 pub(super) async fn write(
@@ -81,7 +96,10 @@ pub(super) async fn write(
     permit: &Permit,
     call: &Call,
 ) -> Result<Reply, Failed> {
-    let (named, written) = written(context, permit, call, Adding::Write).await?;
+    let (named, written) = match written(context, permit, call, Adding::Write).await? {
+        Done::Stored(named, written) => (named, written),
+        Done::InFile(uri, is_new) => return Ok(in_file::written(&uri, is_new, call.now)),
+    };
     Ok(Reply::json(Writer::object(|out| {
         out.text("uri", &named.text());
         out.number("version", written.number.get());
@@ -95,7 +113,10 @@ pub(super) async fn rotate(
     permit: &Permit,
     call: &Call,
 ) -> Result<Reply, Failed> {
-    let (named, written) = written(context, permit, call, Adding::Rotation).await?;
+    let (named, written) = match written(context, permit, call, Adding::Rotation).await? {
+        Done::Stored(named, written) => (named, written),
+        Done::InFile(uri, _) => return Ok(in_file::rotated(&uri, call.now)),
+    };
     Ok(Reply::json(Writer::object(|out| {
         out.text("uri", &named.text());
         out.number("version", written.number.get());
@@ -136,6 +157,10 @@ pub(super) fn ended(state: VersionState) -> Failed {
 pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
     let (uri, beside) = (needed(call, "uri")?, version(call)?);
+    if let Some(named) = in_file(context, &permit, &uri, beside)? {
+        let value = named.value(context, &permit, Action::VersionGetData).await?;
+        return in_file::told(&value, named.fragment());
+    }
     let named = Named::of(context, &permit, &uri).await?;
     let pinned = named.uri.version_with(beside)?;
     let include = (Include::Value, call.now);
@@ -152,6 +177,20 @@ pub(super) async fn read(context: &Context, permit: &Permit, call: &Call) -> Res
     Ok(reply)
 }
 
+/// What this URI names in the domain's file; nothing where it names something else.
+fn in_file(
+    context: &Context,
+    permit: &Permit,
+    uri: &str,
+    beside: Option<VersionNumber>,
+) -> Result<Option<InFile>, Failed> {
+    let named = InFile::of(context, permit, uri)?;
+    if named.is_some() && beside.is_some() {
+        return Err(in_file::not_in_files());
+    }
+    Ok(named)
+}
+
 /// What is in the file for development.
 pub(super) async fn read_file(
     context: &Context,
@@ -159,7 +198,12 @@ pub(super) async fn read_file(
     call: &Call,
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
-    let _ = Named::of(context, &permit, &needed(call, "uri")?).await?;
+    let uri = needed(call, "uri")?;
+    if let Some(named) = in_file(context, &permit, &uri, version(call)?)? {
+        let value = named.value(context, &permit, Action::VersionGetData).await?;
+        return in_file::told(&value, named.fragment());
+    }
+    let _ = Named::of(context, &permit, &uri).await?;
     let text =
         "this address reads files for development; read a secret with GET /api/secrets/value";
     Err(Problem::OperationNotSupported.with(&[text]))
@@ -168,6 +212,9 @@ pub(super) async fn read_file(
 pub(super) async fn keys(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
     let (uri, beside) = (needed(call, "uri")?, version(call)?);
+    if let Some(named) = in_file(context, &permit, &uri, beside)? {
+        return in_file::keys(context, &permit, &named).await;
+    }
     let named = Named::of(context, &permit, &uri).await?;
     let pinned = named.uri.version_with(beside)?;
     let include = (Include::Names, call.now);
@@ -221,6 +268,11 @@ pub(super) async fn delete(
     let permit = settle(context, permit, call).await?;
     let (uri, destroys) = (needed(call, "uri")?, flag(call, "destroy")?);
     permit.check_scope(if destroys { Scope::Destroy } else { Scope::Delete })?;
+    if let Some(named) = InFile::of(context, &permit, &uri)? {
+        named.remove(context, &permit).await?;
+        // Nothing brings it back.
+        return Ok(deleted(&named.text(), true, None));
+    }
     let named = Named::of(context, &permit, &uri).await?.unpinned()?;
     let uri = named.text();
     let ended = if destroys {
@@ -229,14 +281,19 @@ pub(super) async fn delete(
     } else {
         Some(end(context, &permit, &named, call.now).await?)
     };
-    Ok(Reply::json(Writer::object(|out| {
-        out.text("uri", &uri);
+    Ok(deleted(&uri, destroys, ended))
+}
+
+/// The answer to a deletion.
+fn deleted(uri: &str, destroys: bool, ended: Option<Remaining>) -> Reply {
+    Reply::json(Writer::object(|out| {
+        out.text("uri", uri);
         out.boolean("deleted", true);
         out.boolean("destroyed", destroys);
-        match ended {
+        match &ended {
             Some(ended) => out.number("version", ended.number.get()),
             None => out.null("version"),
         }
         out.boolean("changed", ended.is_none_or(|ended| ended.is_changed));
-    })))
+    }))
 }

@@ -67,6 +67,12 @@ impl SecretUri {
         Self { scheme, path: format!("{mount}/{name}"), fragment: None, version: None }
     }
 
+    /// The URI of what is at `path` in a file of secrets.
+    #[must_use]
+    pub fn in_file(path: &str) -> Self {
+        Self { scheme: Scheme::Yaml, path: path.to_owned(), fragment: None, version: None }
+    }
+
     /// The name of the provider by which it was asked for.
     #[must_use]
     pub fn scheme(&self) -> Scheme {

@@ -6,6 +6,7 @@
 mod audit;
 mod callers;
 mod deletes;
+mod files;
 mod helpers;
 mod many;
 mod metadata;
