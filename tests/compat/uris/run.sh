@@ -4,18 +4,18 @@
 # origin's own client for Python, empowernow-secrets-sdk, what it makes of some thousand URIs: okmsd must make the same of them, or
 # differ for one of the reasons in reasons.py.
 #
-#   source <dir of a new okmsd dev>/env.sh && tests/compat/uris/run.sh
+#   source <dir of a new okmsd dev>/env.sh && OKMSD=target/release/okmsd tests/compat/uris/run.sh
 #
 # SEED and URIS choose which and how many URIs, as SEED and REQUESTS do for the oracle. Secrets stay behind, so the suite has a
-# server of its own. The packages go below target/compat. Exits 0 when all is as it should be, 1 when it is not, 77 when a client
-# cannot be had (COMPAT_STRICT=1 makes that a failure too).
+# server of its own; OKMSD is started once more, with a file of secrets. The packages go below target/compat. Exits 0 when all is as
+# it should be, 1 when it is not, 77 when a client cannot be had (COMPAT_STRICT=1 makes that a failure too).
 set -euo pipefail
 
 suite=uris
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../suite.sh
 source "$here/../suite.sh"
-needs_environment KMS_RESTAPI_ENDPOINT KMS_RESTAPI_CA KMS_RESTAPI_CERT KMS_RESTAPI_KEY
+needs_environment OKMSD KMS_RESTAPI_ENDPOINT KMS_RESTAPI_CA KMS_RESTAPI_CERT KMS_RESTAPI_KEY
 needs_tools curl jq
 python_packages "$here/requirements.txt"
 
@@ -25,6 +25,7 @@ clean=(
     PATH="$PATH" HOME="$work" LANG=C.UTF-8 DOCUMENT="$here/document.json" KMS_RESTAPI_ENDPOINT="$KMS_RESTAPI_ENDPOINT"
     SEED="${SEED:-1 $(git -C "$here" rev-parse --short=12 'HEAD^{tree}' 2>/dev/null || true)}" URIS="${URIS:-4000}"
     KMS_RESTAPI_CA="$KMS_RESTAPI_CA" KMS_RESTAPI_CERT="$KMS_RESTAPI_CERT" KMS_RESTAPI_KEY="$KMS_RESTAPI_KEY"
+    OKMSD="$OKMSD" PYTHONPATH="$compat"
 )
 failed=0
 # client NAME COMMAND...: with nothing of the environment of the person who runs this.
@@ -34,6 +35,6 @@ client() {
 }
 client curl bash "$here/curl.sh"
 client httpx "$python" -B -m unittest discover --start-directory "$here"
-# The file of secrets for development comes in here when it is served.
+client "a file of secrets" "$python" -B "$here/file.py" "$work"
 client judge "$python" -B "$here/judge.py"
 exit "$failed"
