@@ -20,7 +20,7 @@ use super::{
 use crate::{
     auth::{
         Action, Announcing, Detail, Fate, Issuer, Party, Principal, Recognized, Resource, Subject,
-        Thing, Unwitnessed, Voucher, Witness, Word, jwt::Token,
+        Thing, Unwitnessed, Voucher, Witness, Word, jwt::Token, pdp::Purpose,
     },
     clock::Clock,
     crypto::Salt,
@@ -164,6 +164,8 @@ struct Request {
     /// The secrets of whose values a part is meant, and what stands for that.
     parts: Vec<(String, String)>,
     decisions: Vec<Decision>,
+    /// By what the decision is known of whoever else judges it: the one that permits nothing, or else the first.
+    judged: Option<String>,
     /// The secrets that it is about, of a request about many.
     items: Vec<Told>,
     /// How many of them are left out.
@@ -181,6 +183,8 @@ struct Told {
     /// What stands for the part of its value that is meant.
     part: Option<String>,
     actions: Vec<Action>,
+    purpose: Option<Purpose>,
+    judged: Option<String>,
     version: Option<u32>,
     is_denied: bool,
     has_failed: bool,
@@ -199,12 +203,14 @@ impl Told {
     }
 
     fn members(&self, auditor: &Auditor, request: &Request) -> Members {
-        let Self { path, part, actions, version, failure, .. } = self;
+        let Self { path, part, actions, purpose, judged, version, failure, .. } = self;
         let members = Members::new().text("type", Thing::Secret.name());
         let members = members.text("name", &request.path(auditor, path));
         let part = part.clone().or_else(|| request.reference(path));
         let members = members.maybe(REFERENCE, part.as_deref());
         let members = members.texts("actions", actions.iter().map(|action| action.name()));
+        let members = members.maybe("purpose", purpose.map(Purpose::name));
+        let members = members.maybe("decision_id", judged.as_deref());
         let members = members.text("effect", self.effect());
         let members = match version {
             Some(version) => members.number("version", (*version).into()),
@@ -222,6 +228,7 @@ impl Told {
 #[derive(Debug, PartialEq, Eq)]
 struct Decision {
     action: Action,
+    purpose: Option<Purpose>,
     kind: &'static str,
     path: Option<String>,
     is_allowed: bool,
@@ -286,7 +293,7 @@ impl Trail {
     /// Nothing of it may be done to anything.
     pub fn may_none_of(&self, actions: &[Action]) {
         for action in actions {
-            self.decided(*action, Resource::Tenant, false, None);
+            self.decided((*action, Purpose::of(*action)), Resource::Tenant, false, None);
         }
     }
 
@@ -446,6 +453,8 @@ impl Request {
     /// What was decided: what was denied, where that is how it ended, and else what was allowed; and
     /// what it is about.
     fn decided(&self, auditor: &Auditor, members: Members, is_denied: bool) -> Members {
+        // Where it was somebody else's word that denied it, all was allowed here.
+        let is_denied = is_denied && self.decisions.iter().any(|one| !one.is_allowed);
         let told = || self.decisions.iter().filter(|one| one.is_allowed != is_denied);
         // That the domain is there at all is asked on the way to what is in it.
         let main = told().find(|one| one.kind != DOMAIN).or_else(|| told().next());
@@ -491,6 +500,8 @@ impl Request {
         let Some(main) = main else { return members };
         let of_it = told().filter(|one| (one.kind, &one.path) == (main.kind, &main.path));
         let members = members.texts("actions", of_it.map(|one| one.action.name()));
+        let members = members.maybe("purpose", main.purpose.map(Purpose::name));
+        let members = members.maybe("decision_id", self.judged.as_deref());
         match &main.by {
             Some(Word { policy, block, .. }) => {
                 let block = block.as_deref().map(|block| self.path(auditor, block));
@@ -634,6 +645,11 @@ impl Witness for Trail {
             }
             // Its own status says so.
             Detail::Failed(_) => {}
+            Detail::Judged(id, is_permitted) => {
+                if !is_permitted || request.judged.is_none() {
+                    request.judged = Some(cut(id));
+                }
+            }
             Detail::Part(path, name) => {
                 if let Some(part) = request.part(name) {
                     request.parts.truncate(THINGS_MAX - 1);
@@ -650,7 +666,13 @@ impl Witness for Trail {
         }
     }
 
-    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool, by: Option<Word>) {
+    fn decided(
+        &self,
+        (action, purpose): (Action, Option<Purpose>),
+        resource: Resource<'_>,
+        is_allowed: bool,
+        by: Option<Word>,
+    ) {
         let mut request = self.request();
         if request.decisions.len() == DECISIONS_MAX {
             return;
@@ -660,7 +682,7 @@ impl Witness for Trail {
             Resource::Secret(path) => (Thing::Secret.name(), Some(path.as_str())),
             Resource::Below(path) | Resource::AllBelow(path) => (Thing::Folder.name(), Some(path)),
         };
-        let decision = Decision { action, kind, path: path.map(cut), is_allowed, by };
+        let decision = Decision { action, purpose, kind, path: path.map(cut), is_allowed, by };
         if !request.decisions.contains(&decision) {
             request.decisions.push(decision);
         }
@@ -727,6 +749,8 @@ impl Request {
             path,
             part: None,
             actions: Vec::new(),
+            purpose: None,
+            judged: None,
             version: None,
             is_denied: false,
             has_failed: false,
@@ -777,25 +801,39 @@ impl Witness for Item {
             Detail::Failed(how) => {
                 self.is_told(|told| (told.has_failed, told.failure) = (true, how));
             }
+            Detail::Judged(id, is_permitted) => {
+                self.own().judged = Some(cut(id));
+                self.is_told(|told| {
+                    told.judged = Some(cut(id));
+                    told.is_denied |= !is_permitted;
+                });
+            }
             detail => self.trail.learns(detail),
         }
     }
 
-    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool, by: Option<Word>) {
+    fn decided(
+        &self,
+        (action, purpose): (Action, Option<Purpose>),
+        resource: Resource<'_>,
+        is_allowed: bool,
+        by: Option<Word>,
+    ) {
         let Resource::Secret(path) = resource else {
-            return self.trail.decided(action, resource, is_allowed, by);
+            return self.trail.decided((action, purpose), resource, is_allowed, by);
         };
         self.is_told(|told| {
             told.is_denied |= !is_allowed;
             if !told.actions.contains(&action) {
                 told.actions.push(action);
             }
+            told.purpose = told.purpose.or(purpose);
         });
         // What was asked of all of them is told once.
-        self.trail.decided(action, Resource::Below(""), is_allowed, by.clone());
+        self.trail.decided((action, purpose), Resource::Below(""), is_allowed, by.clone());
         let kind = Thing::Secret.name();
         let path = Some(path.as_str().to_owned());
-        let decision = Decision { action, kind, path, is_allowed, by };
+        let decision = Decision { action, purpose, kind, path, is_allowed, by };
         let mut own = self.own();
         if own.decisions.len() < DECISIONS_MAX && !own.decisions.contains(&decision) {
             own.decisions.push(decision);

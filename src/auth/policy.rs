@@ -203,6 +203,8 @@ pub struct Permit {
     scopes: Option<Scopes>,
     principal: Principal,
     witness: Option<Arc<dyn Witness>>,
+    /// What its writes are for.
+    writes_for: Purpose,
     /// What somebody else is to judge beside it, where somebody is.
     docket: Option<Docket>,
 }
@@ -307,13 +309,13 @@ impl Permit {
                 } else {
                     (false, None)
                 };
-                witness.decided(action, resource, is_allowed, by);
+                witness.decided((action, self.purpose(action)), resource, is_allowed, by);
                 is_allowed
             }
             _ => self.allows_at(action, resource, asked),
         };
         match &self.docket {
-            Some(docket) if is_allowed => docket.asks(action, resource),
+            Some(docket) if is_allowed => self.note(docket, action, resource),
             Some(docket) => docket.drops(),
             None => {}
         }
@@ -334,7 +336,7 @@ impl Permit {
         if let Some(docket) = &self.docket
             && self.allows(action, Resource::Below(prefix))
         {
-            docket.asks(action, Resource::Below(prefix));
+            self.note(docket, action, Resource::Below(prefix));
         }
     }
 
@@ -359,7 +361,24 @@ impl Permit {
     /// The same permit for an operation whose writes are for that.
     #[must_use]
     pub fn meant_for(&self, purpose: Purpose) -> Cow<'_, Self> {
-        self.aimed(|docket| docket.meant_for(purpose))
+        if self.writes_for == purpose {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self { writes_for: purpose, ..self.clone() })
+    }
+
+    /// What an action is for, where it is done to secrets.
+    const fn purpose(&self, action: Action) -> Option<Purpose> {
+        match Purpose::of(action) {
+            Some(Purpose::Write) => Some(self.writes_for),
+            purpose => purpose,
+        }
+    }
+
+    fn note(&self, docket: &Docket, action: Action, resource: Resource<'_>) {
+        if let Some(purpose) = self.purpose(action) {
+            docket.asks((action, purpose), resource);
+        }
     }
 
     /// The same permit for an operation on a part of a value, or on all of it.
@@ -700,6 +719,7 @@ impl Permit {
             scopes: None,
             principal,
             witness: None,
+            writes_for: Purpose::Write,
             docket: None,
         }
     }
@@ -729,7 +749,7 @@ impl RegionPermit {
     pub fn check(&self, action: Action) -> Result<(), Denied> {
         let is_allowed = self.granted.contains(action);
         if let Some(witness) = self.witness() {
-            witness.decided(action, Resource::Tenant, is_allowed, None);
+            witness.decided((action, None), Resource::Tenant, is_allowed, None);
         }
         if is_allowed { Ok(()) } else { Err(Denied::OperatorsOnly) }
     }
@@ -841,6 +861,7 @@ impl Principal {
             scopes: None,
             principal: self.clone(),
             witness: None,
+            writes_for: Purpose::Write,
             docket: None,
         };
         if brings_token || permit.is_visitors() { Ok(permit) } else { permit.begin(actions) }

@@ -7,6 +7,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     action::{Action, Resource},
+    pdp::Purpose,
     word::Word,
 };
 use crate::model::{AuditMark, VersionNumber};
@@ -50,6 +51,8 @@ pub enum Detail<'a> {
     Part(&'a str, &'a str),
     /// Why it is asked for, in the words of whoever asks.
     Reason(&'a str),
+    /// By what the decision is known of whoever else judges it, and whether that permits it.
+    Judged(&'a str, bool),
     /// One of the many things that it is about failed: with which status and problem its answer says so, if it
     /// says that.
     Failed(Option<(u16, &'static str)>),
@@ -132,7 +135,14 @@ pub trait Witness: Send + Sync + fmt::Debug {
     fn learns(&self, detail: Detail<'_>);
 
     /// A permit was asked, and has answered, by the word of that policy, if it is one that decides.
-    fn decided(&self, action: Action, resource: Resource<'_>, is_allowed: bool, by: Option<Word>);
+    /// It was asked for that purpose, where it is of secrets.
+    fn decided(
+        &self,
+        asked: (Action, Option<Purpose>),
+        resource: Resource<'_>,
+        is_allowed: bool,
+        by: Option<Word>,
+    );
 
     /// The change of this name is about to happen. Its mark is to be stored with it.
     fn announce(&self, change: &'static str) -> Announcing<'_>;

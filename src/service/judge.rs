@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Permit,
+        Detail, Permit,
         pdp::{
             Answer, Asker, DecisionPoint, Docket, Kept, NobodyAnswers, Provenance, Question,
             Verdict, ask,
@@ -88,8 +88,11 @@ impl Judge {
         docket.close(&open);
         for question in open {
             match docket.verdict(&question) {
-                Some(Verdict { is_permitted: true, .. }) => {}
+                Some(Verdict { is_permitted: true, id }) => {
+                    permit.learns(Detail::Judged(&id, true));
+                }
                 Some(Verdict { id, .. }) => {
+                    permit.learns(Detail::Judged(&id, false));
                     return Err(Error::PdpDenied { purpose: question.purpose, id });
                 }
                 None => return Err(Error::Unjudged),

@@ -105,8 +105,6 @@ struct Judged {
 /// What is said of an operation beside its actions and paths.
 #[derive(Clone, Default)]
 struct Aim {
-    /// What its writes are for.
-    purpose: Option<Purpose>,
     /// Of which part of a value it is.
     part: Option<Fragment>,
     /// What begins so is looked at, of all there is.
@@ -134,10 +132,6 @@ impl Docket {
         Self { open: Arc::default(), ..self.clone() }
     }
 
-    pub(in crate::auth) fn meant_for(&self, purpose: Purpose) -> Self {
-        Self { aim: Aim { purpose: Some(purpose), ..self.aim.clone() }, ..self.clone() }
-    }
-
     pub(in crate::auth) fn of_part(&self, part: Option<&Fragment>) -> Self {
         Self { aim: Aim { part: part.cloned(), ..self.aim.clone() }, ..self.clone() }
     }
@@ -146,9 +140,9 @@ impl Docket {
         Self { aim: Aim { below: Some(prefix.into()), ..self.aim.clone() }, ..self.clone() }
     }
 
-    /// Notes what is to be judged, where it is done to secrets.
-    pub(in crate::auth) fn asks(&self, action: Action, resource: Resource<'_>) {
-        let Some(question) = self.question(action, resource) else { return };
+    /// Notes what is to be judged: for what purpose something is done to secrets.
+    pub(in crate::auth) fn asks(&self, asked: (Action, Purpose), resource: Resource<'_>) {
+        let Some(question) = self.question(asked, resource) else { return };
         let is_permitted = self.verdict(&question).is_some_and(|verdict| verdict.is_permitted);
         let mut open = locked(&self.open);
         if !is_permitted && !open.contains(&question) {
@@ -156,11 +150,11 @@ impl Docket {
         }
     }
 
-    fn question(&self, action: Action, resource: Resource<'_>) -> Option<Question> {
-        let purpose = match (Purpose::of(action)?, self.aim.purpose) {
-            (Purpose::Write, Some(aim)) => aim,
-            (purpose, _) => purpose,
-        };
+    fn question(
+        &self,
+        (action, purpose): (Action, Purpose),
+        resource: Resource<'_>,
+    ) -> Option<Question> {
         let (path, resource) = match resource {
             Resource::Tenant => return None,
             Resource::Secret(path) => {
@@ -272,6 +266,10 @@ mod tests {
         Docket::new(Request { id: "r".into(), client: None, dialect: "d", now }, None)
     }
 
+    fn asked(action: Action) -> (Action, Purpose) {
+        (action, Purpose::of(action).unwrap())
+    }
+
     fn path(text: &str) -> SecretPath {
         text.parse().unwrap()
     }
@@ -289,14 +287,13 @@ mod tests {
     #[test]
     fn what_is_asked_is_open_until_it_was_judged() {
         let docket = docket();
-        docket.asks(Action::ConfigGet, Resource::Tenant);
-        docket.asks(Action::DomainGet, Resource::Tenant);
+        docket.asks((Action::SecretGet, Purpose::ReadMetadata), Resource::Tenant);
         assert!(docket.is_settled(), "only secrets are asked about");
         let a = path("a/b");
-        docket.asks(Action::SecretGet, Resource::Secret(&a));
-        docket.asks(Action::VersionGetData, Resource::Secret(&a));
+        docket.asks(asked(Action::SecretGet), Resource::Secret(&a));
+        docket.asks(asked(Action::VersionGetData), Resource::Secret(&a));
         // For the same purpose, by another name.
-        docket.asks(Action::SubkeysGet, Resource::Secret(&a));
+        docket.asks(asked(Action::SubkeysGet), Resource::Secret(&a));
         let id = "openbao+kv2://secret/a/b".to_owned();
         let both = [("read_metadata", "secret", id.clone()), ("read", "secret", id)];
         assert_eq!(told(&docket), both);
@@ -307,8 +304,8 @@ mod tests {
         docket.close(&open);
         assert!(docket.is_settled());
         // What was permitted is not asked again; what was not, is.
-        docket.asks(Action::SecretGet, Resource::Secret(&a));
-        docket.asks(Action::VersionGetData, Resource::Secret(&a));
+        docket.asks(asked(Action::SecretGet), Resource::Secret(&a));
+        docket.asks(asked(Action::VersionGetData), Resource::Secret(&a));
         assert_eq!(told(&docket), both[1..]);
         docket.drops();
         assert!(docket.is_settled());
@@ -324,12 +321,12 @@ mod tests {
             .fragment()
             .unwrap()
             .clone();
-        let aimed = docket.meant_for(Purpose::Rotate).of_part(Some(&part));
-        aimed.asks(Action::VersionCreate, Resource::Secret(&a));
-        aimed.asks(Action::VersionGetData, Resource::Secret(&a));
-        docket.looking_below("a/").asks(Action::SecretList, Resource::Below(""));
-        docket.asks(Action::SecretList, Resource::Below(""));
-        docket.asks(Action::SecretDelete, Resource::AllBelow("ü/"));
+        let aimed = docket.of_part(Some(&part));
+        aimed.asks((Action::VersionCreate, Purpose::Rotate), Resource::Secret(&a));
+        aimed.asks(asked(Action::VersionGetData), Resource::Secret(&a));
+        docket.looking_below("a/").asks(asked(Action::SecretList), Resource::Below(""));
+        docket.asks(asked(Action::SecretList), Resource::Below(""));
+        docket.asks(asked(Action::SecretDelete), Resource::AllBelow("ü/"));
         let id = "openbao+kv2://secret/";
         assert_eq!(
             told(&docket),
@@ -348,17 +345,17 @@ mod tests {
     fn what_goes_on_is_judged_again() {
         let docket = docket();
         let a = path("a");
-        docket.asks(Action::SecretGet, Resource::Secret(&a));
+        docket.asks(asked(Action::SecretGet), Resource::Secret(&a));
         let open = docket.open();
         docket.says(open[0].clone(), verdict(true));
         docket.close(&open);
         let (apart, anew) = (docket.apart(), docket.anew());
         for docket in [&apart, &anew] {
-            docket.asks(Action::SecretGet, Resource::Secret(&a));
+            docket.asks(asked(Action::SecretGet), Resource::Secret(&a));
         }
         assert!(apart.is_settled());
         assert!(!anew.is_settled());
-        apart.asks(Action::SecretDelete, Resource::Secret(&a));
+        apart.asks(asked(Action::SecretDelete), Resource::Secret(&a));
         assert!(docket.is_settled() && !apart.is_settled());
     }
 }

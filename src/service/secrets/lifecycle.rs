@@ -158,11 +158,11 @@ impl Secrets {
         now: Timestamp,
     ) -> Result<Written, Error> {
         let may = |action| permit.check(action, Resource::Secret(path));
+        // Which of the two it takes is known later; who has neither is not told by the store.
+        may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
         if put.patch.about.owner.is_some() {
             gives(permit, path)?;
         }
-        // Which of the two it takes is known later; who has neither is not told by the store.
-        may(Action::VersionCreate).or_else(|_| may(Action::SecretCreate))?;
         if put.patch.life.attaches() {
             may(Action::VersionCreate)?;
         }
@@ -210,12 +210,12 @@ impl Secrets {
         patch: &MetadataPatch,
         now: Timestamp,
     ) -> Result<Header, Error> {
-        if patch.about.owner.is_some() {
-            gives(permit, path)?;
-        }
         // That alone is one purpose, and nothing at all is the other.
         if !patch.is_of_owner_alone() {
             permit.check(Action::SecretUpdateMetadata, Resource::Secret(path))?;
+        }
+        if patch.about.owner.is_some() {
+            gives(permit, path)?;
         }
         if patch.life.attaches() {
             // What a policy makes of its value from now on is not asked again.

@@ -37,7 +37,10 @@ async fn records_tell_of_each_secret() {
     };
     let also = |path: &str, actions: &[&str], version: u32| {
         let actions: Vec<_> = actions.iter().map(|name| action(name)).collect();
-        json!([{"type": "secret", "name": path, "actions": actions, "effect": "permit", "version": version}])
+        json!([{
+            "type": "secret", "name": path, "actions": actions, "purpose": "read", "effect": "permit",
+            "version": version,
+        }])
     };
     // 22: whatever it is called by, it is the same.
     for case in ["GET value U a", "GET value OKMS+KV2://ibmcloud/kv/a#t"] {

@@ -159,7 +159,7 @@ async fn what_is_told_of_a_request() {
     assert_eq!(had[0].body["options"], json!({"evaluations_semantic": "execute_all"}));
     let purposes: Vec<_> = had[0].evaluations().iter().map(told).collect();
     let id = "openbao+kv2://secret/app/db";
-    assert_eq!(purposes, [format!("owner_update secret {id}"), format!("write secret {id}")]);
+    assert_eq!(purposes, [format!("write secret {id}"), format!("owner_update secret {id}")]);
     assert!(had[0].evaluations()[0]["resource"]["properties"].get("owner").is_none());
     let read = client.call(Method::GET, "/v1/secrets/app/db", "").await;
     let had = pdp.had();
@@ -268,4 +268,51 @@ async fn purposes_of_uris() {
         assert_eq!(answer.status, 200, "{at} {answer:?}");
         assert_eq!(pdp.asked(), [asked], "{at}");
     }
+}
+
+/// The audit trail has the purpose and the decision, of a request and of each of many, and no reason.
+#[tokio::test]
+async fn records_have_purpose_and_decision() {
+    let pdp = Pdp::start().await;
+    let (server, client) = pdp.server(|_| {}).await;
+    pdp.judges(|asked| {
+        let id =
+            format!("d-{}", asked["resource"]["id"].as_str().unwrap().rsplit('/').next().unwrap());
+        let context = json!({"decision_id": id, "reason": "a reason"});
+        json!({"decision": id != "d-no", "context": context})
+    });
+    let record = || {
+        let text = std::fs::read_to_string(server.path("audit.log")).unwrap();
+        assert!(!text.contains("a reason"));
+        let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let requests: Vec<_> = records.filter(|record| record["type"] == "request").collect();
+        requests.last().unwrap().clone()
+    };
+    let s = "openbao+kv2://secret/";
+    let rotated = json!({"uri": format!("{s}a"), "value": {"v": 1}}).to_string();
+    client.call(Method::POST, "/api/secrets/rotate", &rotated).await.ok();
+    let told = record();
+    let members = ["purpose", "decision_id", "effect", "resource"].map(|name| told[name].clone());
+    assert_eq!(members, ["rotate", "d-a", "permit", "a"].map(Value::from));
+    is_denied(&client.call(Method::GET, "/v1/secrets/no", "").await);
+    let told = record();
+    let members =
+        ["purpose", "decision_id", "effect", "resource", "problem"].map(|name| told[name].clone());
+    assert_eq!(members, ["read", "d-no", "deny", "no", "PdpDenied"].map(Value::from), "{told}");
+    client.call(Method::POST, "/v1/secrets/batch", r#"{"paths":["a","no"]}"#).await.ok();
+    let told = record();
+    let each: Vec<_> = told["also"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| ["name", "purpose", "decision_id", "effect"].map(|name| one[name].clone()))
+        .collect();
+    assert_eq!(
+        each,
+        [
+            ["a", "read", "d-a", "permit"].map(Value::from),
+            ["no", "read", "d-no", "deny"].map(Value::from),
+        ],
+        "{told}"
+    );
 }
