@@ -1,5 +1,6 @@
 """Whether okmsd does what Cerbos permits, and nothing else, in every dialect."""
 
+import json
 import pathlib
 import re
 import sys
@@ -115,7 +116,12 @@ def owners(okmsd, cerbos):
     written(okmsd, "own/api")
     owned = okmsd.call("POST", "/api/secrets/metadata/owner", {"uri": f"{BASE}own/api", "owner": "team:shop"})
     expect("it gets another owner", owned, 200)
-    denied("who does not, does not", okmsd.call(*delete), "delete")
+    got = okmsd.call(*delete)
+    denied("who does not, does not", got, "delete")
+    trail = [json.loads(line) for line in (okmsd.folder / "audit.log").read_text().splitlines()]
+    record = next(record for record in trail if record.get("request_id") == got[1]["request_id"])
+    told = record["effect"], record.get("purpose"), record.get("decision_id")
+    check("the audit trail has the decision", told == ("deny", "delete", got[1]["details"]["decision_id"]), record)
     asked = cerbos.last(lambda asked: asked["resource"]["id"] == f"{BASE}own/api" and asked["actions"] == ["delete"])
     made = owned[1]
     expected = {

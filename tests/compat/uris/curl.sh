@@ -37,7 +37,6 @@ def masked($key; $id):
     if type == "object" then with_entries(.key as $key | .value |= masked($key; $id))
     elif type == "array" then map(masked(null; $id))
     elif $key == "total" and type == "number" then "<count>"
-    elif $key == "purpose" then "<purpose>"
     elif type != "string" or . == $id then .
     elif $key == "next_cursor" or $key == "resource_ref" then "<opaque>"
     elif $key == "message" and . != "" then "<prose>"

@@ -27,8 +27,6 @@ def masked(value, key=None, request_id=None):
         return [masked(member, None, request_id) for member in value]
     if key == "total" and isinstance(value, int):
         return "<count>"
-    if key == "purpose":
-        return "<purpose>"
     if not isinstance(value, str) or value == request_id:
         return value
     if key in ("next_cursor", "resource_ref"):
