@@ -136,6 +136,7 @@ impl Beginning {
                     age_seconds: config.store_time.0.as_secs(),
                 },
                 chain: *at.chain.as_bytes(),
+                strand: *at.chain.as_bytes(),
                 runtime: Handle::current(),
                 told: at.seq,
             };

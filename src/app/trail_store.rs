@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     config::AuditStore,
     model::OkmsId,
-    service::{Error, Service, TrailBounds, TrailLine},
+    service::{Error, LookedAt, Service, TrailBounds, TrailLine},
 };
 
 /// So long records are gathered before they are stored together.
@@ -48,6 +48,8 @@ pub(super) struct Keeper {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bounds: TrailBounds,
     pub(super) chain: [u8; 8],
+    /// What views have in its place.
+    pub(super) strand: [u8; 8],
     pub(super) runtime: Handle,
     /// The last record of which the store knows that it was looked at.
     pub(super) told: u64,
@@ -55,7 +57,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     async fn keep(&mut self, seen: u64, found: &[TrailLine]) -> Result<(), Error> {
-        let to = (self.chain, seen);
+        let to = LookedAt { chain: self.chain, strand: self.strand, seq: seen };
         self.service.trails.keep(to, found, self.bounds, self.clock.now()).await?;
         self.told = seen;
         Ok(())
@@ -133,14 +135,18 @@ impl TrailStore {
     ) -> Result<Self, AuditError> {
         let known =
             keeper.service.trails.position(keeper.chain).await.map_err(AuditError::Store)?;
+        let is_new = known.is_none();
+        let known = known.unwrap_or(LookedAt { chain: keeper.chain, strand: keeper.chain, seq: 0 });
+        // A power cut may have taken records whose numbers are given again.
+        let is_again = known.seq > at.seq;
+        keeper.strand = if is_again { *ChainId::fresh()?.as_bytes() } else { known.strand };
         // From here on, whenever the process ends.
-        if known.is_none()
+        if (is_new || is_again)
             && let Err(error) = keeper.keep(at.seq, &[]).await
         {
             tracing::error!(%error, "domains may not see all that happens from here on");
         }
-        // A power cut may have taken records whose numbers are given again.
-        keeper.told = known.map_or(at.seq, |known| known.min(at.seq));
+        keeper.told = if is_new { at.seq } else { known.seq.min(at.seq) };
         Ok(Self { seen: keeper.told, keeper, takes, file })
     }
 

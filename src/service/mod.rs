@@ -89,7 +89,7 @@ pub use self::{
     tenants::{Domain, DomainPatch, Tenants},
     tokens::{Accessors, FreshToken, KnownBy, KnownToken, Presented, TokenRequest, Tokens},
     trail_feed::{Followed, Since, TrailFeed},
-    trails::{TrailBounds, TrailLine, Trails},
+    trails::{LookedAt, TrailBounds, TrailLine, Trails},
     upgrade::Upgrade,
     usages::Usages,
     users::{LoginSource, UserPatch, Users},

@@ -49,6 +49,18 @@ pub struct TrailLine {
     pub text: String,
 }
 
+/// How far a chain was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookedAt {
+    /// The chain.
+    pub chain: [u8; 8],
+    /// What views have in its place: a number is given once in it. That is the chain's own, until a power cut takes
+    /// records of it that views have already.
+    pub strand: [u8; 8],
+    /// The number of the last record that was looked at.
+    pub seq: u64,
+}
+
 /// What a domain's view may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct TrailBounds {
@@ -83,36 +95,40 @@ impl Trails {
         self.watch.follow().await
     }
 
-    /// The number of the last record of a chain that was looked at.
+    /// How far a chain was looked at.
     ///
     /// # Errors
     /// `Error` where the store cannot be read.
-    pub async fn position(&self, chain: [u8; 8]) -> Result<Option<u64>, Error> {
+    pub async fn position(&self, chain: [u8; 8]) -> Result<Option<LookedAt>, Error> {
         let snapshot = self.scope.engine().snapshot().await?;
         let found = snapshot.get(audit_block::SPACE, &audit_block::position(chain)).await?;
-        Ok(found.and_then(|record| record.bytes.first_chunk().map(|seq| u64::from_be_bytes(*seq))))
+        Ok(found.and_then(|record| {
+            let (seq, strand) = record.bytes.split_first_chunk()?;
+            let strand = strand.first_chunk().copied().unwrap_or(chain);
+            Some(LookedAt { chain, strand, seq: u64::from_be_bytes(*seq) })
+        }))
     }
 
-    /// Keeps records of a chain, which was looked at up to that number. Those of domains that there
+    /// Keeps records of a chain, which was looked at so far. Those of domains that there
     /// are not, or whose keys are damaged, are left out, and hold up nobody else's.
     ///
     /// # Errors
     /// `Error` where they cannot be stored; nothing was, or nobody knows.
     pub async fn keep(
         &self,
-        (chain, to): ([u8; 8], u64),
+        LookedAt { chain, strand, seq }: LookedAt,
         lines: &[TrailLine],
         bounds: TrailBounds,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let position = Sealed::public(to.to_be_bytes().to_vec());
+        let position = Sealed::public([seq.to_be_bytes(), strand].concat());
         let mut ops = vec![Op::Put(audit_block::SPACE, audit_block::position(chain), position)];
         let mut by_tenant: BTreeMap<OkmsId, Vec<&TrailLine>> = BTreeMap::new();
         for line in lines {
             by_tenant.entry(line.tenant).or_default().push(line);
         }
         for (tenant, lines) in by_tenant {
-            match self.of_tenant(tenant, chain, &lines, bounds, now).await {
+            match self.of_tenant(tenant, strand, &lines, bounds, now).await {
                 Ok(own) => ops.extend(own),
                 Err(Error::DomainNotFound) => {}
                 // Nothing of it can be read either. What the store cannot tell now it may tell later.
@@ -137,7 +153,7 @@ impl Trails {
     async fn of_tenant(
         &self,
         tenant: OkmsId,
-        chain: [u8; 8],
+        strand: [u8; 8],
         lines: &[&TrailLine],
         bounds: TrailBounds,
         now: Timestamp,
@@ -146,7 +162,7 @@ impl Trails {
         let (mut ops, mut added) = (Vec::new(), 0);
         for (time, first, text) in blocks(lines) {
             let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-            let key = audit_block::key(tenant, time, chain, first, length);
+            let key = audit_block::key(tenant, time, strand, first, length);
             let sealed = keys.seal(&bind(audit_block::SPACE, &key), text.as_bytes())?;
             added += u64::from(length);
             ops.push(place(key.clone()));

@@ -11,7 +11,7 @@ use crate::{
     audit::{heads, point, record_of, trail},
     failure::Faulty,
     feeds::Events,
-    harness::{Client, Http, TestServer, eventually},
+    harness::{Client, Http, PATIENCE, TestServer, eventually},
 };
 
 const UNAVAILABLE: u32 = 50_425_858;
@@ -272,4 +272,41 @@ async fn how_far_the_trail_has_come_is_kept_as_soon_as_it_can_be() {
     let (before, _) = trail(&server);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(trail(&server).0.len(), before.len());
+}
+
+/// The power takes records that domains have seen, and their numbers are given again: whoever followed a view from one
+/// of those on was told nothing until the numbers were higher.
+#[tokio::test]
+async fn who_follows_from_what_went_with_the_power_misses_nothing() {
+    let (mut server, client) = TestServer::with_tenant().await;
+    client.create("kept", "{}").await.ok();
+    server.restart().await;
+    let beside = okmsd::durable::behind(&server.config.store.path, "-audit");
+    let files = [server.path("audit.log"), beside];
+    let on_disk = files.clone().map(|file| fs::read(file).unwrap());
+    let client = server.at(&client);
+    // Each by itself, as what comes at once is one block.
+    for number in 1..=15 {
+        assert_eq!(client.get(&format!("secret/gone/{number}")).await.status, 404);
+        eventually("it is seen", async || {
+            view(&server, &client, "?resource=gone/").await.len() == number
+        })
+        .await;
+    }
+    let at = |rest: &str| format!("/v2/okms/resource/{}/audit{rest}", client.id);
+    let from = at("?resource=gone/&from=2020-01-01T00:00:00Z");
+    let seen = Events::open(&client, &from, &[]).await.records(15).await;
+    let (last, _) = seen.last().unwrap();
+    server.stop().await;
+    for (file, bytes) in files.iter().zip(&on_disk) {
+        fs::write(file, bytes).unwrap();
+    }
+    server.start_again().await.unwrap();
+    let client = server.at(&client);
+    client.create("after", "{}").await.ok();
+    let headers = [("last-event-id", &**last)];
+    let mut feed = Events::open(&client, &at("?resource=after"), &headers).await;
+    // It shows that it lives, whatever it does not tell.
+    let told = tokio::time::timeout(PATIENCE, feed.records(1)).await.expect("it tells of that");
+    assert_eq!(told[0].1["operation"], "PostSecretV2");
 }

@@ -2,8 +2,10 @@
 //!
 //! | key | record |
 //! | --- | --- |
-//! | okmsId, time in milliseconds, chain, number, length (8, 8, 8 and 4 bytes) | the lines of records, sealed; time, chain and number are the first one's |
-//! | zeros, chain | the number of the last record that was looked at |
+//! | okmsId, time in milliseconds, strand, number, length (8, 8, 8 and 4 bytes) | the lines of records, sealed; time, strand and number are the first one's |
+//! | zeros, chain | the number of the last record that was looked at, and the strand that the chain has in views |
+//!
+//! A strand is the chain itself, until numbers of that are given again: a power cut may take records that views have.
 //!
 //! The length stands in the key so that what a domain takes can be counted without being opened, and
 //! each block's key stands in a space of its own, too, with nothing under it: an engine that keeps
