@@ -5,8 +5,9 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 use okmsd::config::Environment;
 use serde_json::json;
 
-use super::{Uris, is, refused};
+use super::{Uris, refused};
 use crate::{
+    access::Domain,
     audit::record_of,
     harness::{Http, TestServer},
 };
@@ -285,25 +286,38 @@ async fn a_file_that_is_none() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// Whoever may not do something to each secret may not do it here.
+/// Whoever may not do something to each secret may not do it here, whatever it may do to some.
 #[tokio::test]
 async fn rights() {
-    let (server, uris, _) = with(Environment::Dev, FILE).await;
-    let of = |rest: &str| format!("/v2/okms/resource/{}/{rest}", uris.client.id);
-    let rule = json!({"commonNames": ["reader"], "policies": ["read-only"]}).to_string();
-    server.operator().call(hyper::Method::PUT, &of("rule/reader"), &rule).await.ok();
-    let claim = format!("okms.domain:{}", uris.client.id);
-    let leaf =
-        crate::harness::Leaf { common_name: "reader", upns: &[&claim], ..Default::default() };
-    let pair = server.mint(&leaf);
-    let reader = Uris { client: server.client(Some(&pair), Some(&uris.client.id), Http::One) };
+    let (server, uris, path) = with(Environment::Dev, FILE).await;
+    let domain = Domain { server, admin: uris.client.clone() };
+    domain.rule("reader", &["read-only"]).await;
+    domain.rule("some", &[]).await;
+    domain.policy("some", &["secret/*", "app/*"], json!({"allow": ["*"]})).await;
+    let denied = "403 SECRET_AUTHZ_FAILED";
+    let reader = Uris { client: domain.client("reader", Http::One) };
     reader
         .says(&[
             ("GET value yaml://secret/crud#n", r#"{"value":1.5}"#),
             ("GET metadata ?prefix=yaml://secret", "200"),
-            (r#"POST {"uri":"yaml://secret/crud#n","value":2}"#, "403 SECRET_AUTHZ_FAILED"),
-            ("DELETE yaml://secret/crud#n", "403 SECRET_AUTHZ_FAILED"),
+            (r#"POST {"uri":"yaml://secret/crud#n","value":2}"#, denied),
+            ("DELETE yaml://secret/crud#n", denied),
         ])
         .await;
-    is(&uris.ask("GET value yaml://secret/crud#n").await, r#"{"value":1.5}"#, "all");
+    let some = Uris { client: domain.client("some", Http::One) };
+    some.says(&[
+        (r#"POST {"uri":"U secret/crud","value":{}}"#, "200"),
+        ("GET value yaml://secret/crud#n", denied),
+        ("GET - yaml://secret/crud", denied),
+        ("GET keys yaml://secret/crud", denied),
+        ("GET metadata ?prefix=yaml://secret", denied),
+        ("GET search ?q=crud&prefix=yaml://secret", denied),
+        (r#"POST {"uri":"yaml://secret/crud#n","value":2}"#, denied),
+        (r#"POST rotate {"uri":"yaml://secret/crud#n","value":2}"#, denied),
+        ("DELETE yaml://secret/crud", denied),
+        (r#"POST copy {"fromUri":"yaml://secret/crud","toUri":"U app/x"}"#, denied),
+        (r#"POST move {"fromUri":"U secret/crud","toUri":"yaml://secret/x"}"#, denied),
+    ])
+    .await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), FILE);
 }

@@ -71,6 +71,7 @@ async fn what_was_asked_of_late() {
     let items = told(&admin, "", before + 3).await;
     let items = &items[before..];
     assert_eq!(all(items, "effect"), ["permit", "deny", "permit"]);
+    assert_eq!(all(items, "purpose"), ["read", "read", "write"]);
     assert_eq!(all(items, "code"), ["-", "SECRET_AUTHZ_FAILED", "-"]);
     assert_eq!(all(items, "common_name"), ["test", "writer", "test"]);
     let refs = all(items, "resource_ref");
@@ -100,6 +101,8 @@ async fn what_was_asked_of_late() {
     let subject = first["subject"].as_str().unwrap();
     for (query, number) in [
         ("?effect=deny", 1),
+        ("?purpose=write", 2),
+        ("?purpose=rotate", 0),
         ("?effect=error", 1),
         ("?effect=deny&resource_ref=none", 0),
         (&*format!("?resource_ref={}", refs[0]), 3),
@@ -153,6 +156,7 @@ async fn each_of_several_is_told() {
     .ok();
     let items = told(&uris, "", 3).await;
     assert_eq!(all(&items, "effect"), ["permit", "error", "permit"]);
+    assert_eq!(all(&items, "purpose"), ["write", "delete", "write"]);
     assert_eq!(all(&items, "code"), ["-", "SECRET_NOT_FOUND", "-"]);
     let statuses: Vec<_> = items.iter().map(|item| item["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [200, 404, 200]);
