@@ -331,13 +331,25 @@ impl Permit {
         Self { docket: None, ..self.clone() }.check(action, resource)
     }
 
+    /// The same permit for saying what of many things is to be asked, so that all of it is judged at once; nothing where
+    /// nobody else judges it.
+    #[must_use]
+    pub fn ahead(&self) -> Option<Self> {
+        self.docket.is_some().then(|| self.clone().seen_by(None).apart())
+    }
+
+    /// Tells whoever else judges that this is to be asked.
+    pub fn expects(&self, action: Action, resource: Resource<'_>) {
+        if let Some(docket) = &self.docket
+            && self.allows(action, resource)
+        {
+            self.note(docket, action, resource);
+        }
+    }
+
     /// Tells whoever else judges that what begins so is listed, where it leaves out what may not be seen.
     pub fn lists(&self, action: Action, prefix: &str) {
-        if let Some(docket) = &self.docket
-            && self.allows(action, Resource::Below(prefix))
-        {
-            self.note(docket, action, Resource::Below(prefix));
-        }
+        self.expects(action, Resource::Below(prefix));
     }
 
     /// The same permit, whose decisions somebody else is to judge as well.
@@ -376,8 +388,10 @@ impl Permit {
     }
 
     fn note(&self, docket: &Docket, action: Action, resource: Resource<'_>) {
-        if let Some(purpose) = self.purpose(action) {
-            docket.asks((action, purpose), resource);
+        if let Some(purpose) = self.purpose(action)
+            && let Some(verdict) = docket.asks((action, purpose), resource)
+        {
+            self.learns(Detail::Judged(&verdict.id, true));
         }
     }
 

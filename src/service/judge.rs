@@ -101,6 +101,14 @@ impl Judge {
         Ok(())
     }
 
+    /// Has something said to all that is to be asked by and by, at once. Each is still asked by itself, and is told what was
+    /// said of it; where nobody has answered, too.
+    pub(super) async fn foresee(&self, engine: &dyn Engine, keys: &DomainKeys, permit: &Permit) {
+        if let (Some(docket), Some(asker)) = (permit.docket(), permit.asker()) {
+            let _told_to_each = self.answer(engine, keys, (docket, &asker), docket.open()).await;
+        }
+    }
+
     /// Has something said to all of these.
     async fn answer(
         &self,

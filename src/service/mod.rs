@@ -231,6 +231,14 @@ impl Service {
         self.scope.is_judged()
     }
 
+    /// Has all judged at once that the permit says is to be asked by and by ([`Permit::ahead`]).
+    ///
+    /// # Errors
+    /// `Error::DomainNotFound`; `Error` where the store cannot be read.
+    pub async fn foresees(&self, permit: &Permit) -> Result<(), Error> {
+        self.scope.foresee(permit).await
+    }
+
     /// Goes on if all that the permit was asked may be done.
     ///
     /// # Errors

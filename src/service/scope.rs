@@ -106,6 +106,15 @@ impl Scope {
         Ok(keys)
     }
 
+    /// Has all judged at once that the permit says is to be asked by and by.
+    pub(super) async fn foresee(&self, permit: &Permit) -> Result<(), Error> {
+        if let Some(judge) = self.0.judge.get() {
+            let keys = self.0.keyring.of(permit).await?;
+            judge.foresee(self.engine(), &keys, permit).await;
+        }
+        Ok(())
+    }
+
     /// Has what permits allow judged by this one, from now on and for ever.
     pub(super) fn is_judged_by(&self, judge: Judge) {
         // There is one at a start, or none.

@@ -22,12 +22,13 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use uuid::Uuid;
 
 use super::{
-    Browse, ChangeName, CredentialRequest, Ended, Ending, Error, KeySource, LoginSource,
+    Browse, ChangeName, CredentialRequest, Ended, Ending, Error, Judge, KeySource, LoginSource,
     MetadataWrite, Renewal, Service, Through, Update, UserPatch, records, region,
     settings::ConfigBasis,
     unit::{Basis, Change, OneRecord, UnitReader},
@@ -35,7 +36,9 @@ use super::{
 use crate::{
     auth::{
         Action, Denied, Issuer, Permit, Principal, RegionPermit, Resource, Unauthenticated,
-        VerifiedPeer, Voucher, directory, identity::CertIdentity,
+        VerifiedPeer, Voucher, directory,
+        identity::CertIdentity,
+        pdp::{Answering, Asked, DecisionPoint, Docket, NobodyAnswers, Request},
     },
     crypto::{FileRootKey, Password, Sealed, SecretValue},
     model::{
@@ -327,6 +330,40 @@ async fn a_unit_that_is_overtaken_begins_anew() {
     assert_eq!(outcome.await.unwrap(), 1);
     let ends = std::mem::take(&mut *ends.lock().unwrap());
     assert_eq!(ends, [(ChangeName::Test, Ended::Overtaken), (ChangeName::Test, Ended::Committed)]);
+}
+
+/// What deciding asks for, and nobody has judged, keeps a unit from its commit: whoever forgets to have it judged
+/// does nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_judged_is_not_committed() {
+    let (_folder, service, id, ends) = service().await;
+    let keys = service.scope.keys(&all(id)).await.unwrap();
+    let request = Request { id: "r".into(), client: None, dialect: "d", now: NOW };
+    let permit = all(id).judged_by(Some(Docket::new(request, None)));
+    let change = Change { name: ChangeName::Test, turns: &["a"], by: Some(&permit) };
+    let outcome = service.scope.unit(change, &keys, ConfigBasis, |_, draft| {
+        permit.check(Action::SecretCreate, Resource::Secret(&path("a")))?;
+        draft.put(&path("a"), &Header::new(NOW))
+    });
+    assert!(matches!(outcome.await, Err(Error::Unjudged)));
+    assert_eq!(*ends.lock().unwrap(), []);
+    // A domain's own permit without anything that could be judged gets no keys where somebody judges.
+    let nobody: Arc<dyn DecisionPoint> = Arc::new(Nobody);
+    service.is_judged_by(Judge::new(nobody, Duration::from_secs(1), Box::new(|_, _| {})));
+    assert!(service.scope.keys(&all(id)).await.is_ok(), "the server itself");
+    assert!(
+        matches!(service.scope.keys(&permit).await, Err(Error::Unjudged)),
+        "it is nobody to ask about"
+    );
+}
+
+/// A policy decision point that is not there.
+struct Nobody;
+
+impl DecisionPoint for Nobody {
+    fn evaluate(&self, _: Asked) -> Answering<'_> {
+        Box::pin(async { Err(NobodyAnswers("nobody".to_owned())) })
+    }
 }
 
 /// Whoever could write nothing was told that a record is damaged, as it was read first.

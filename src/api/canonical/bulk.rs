@@ -12,7 +12,7 @@ use super::{
     words,
 };
 use crate::{
-    auth::{Permit, jwt::Scope},
+    auth::{Action, Permit, Resource, jwt::Scope, pdp::Purpose},
     model::{Timestamp, VersionAct, VersionNumber},
     service::Adding,
 };
@@ -111,7 +111,50 @@ impl<'a> Operation<'a> {
     }
 }
 
+/// Has all of them judged at once, where somebody else judges them.
+async fn foresee(
+    context: &Context,
+    ahead: &Permit,
+    operations: &[Operation<'_>],
+) -> Result<(), Failed> {
+    let mut all = Vec::with_capacity(operations.len());
+    for operation in operations.iter().filter(|operation| ahead.gives(operation.scope())) {
+        // What cannot be asked at all is told in its turn.
+        if let Ok(None) = InFile::of(context, ahead, operation.uri())
+            && let Ok(named) = Named::untold(context, ahead, operation.uri()).await
+        {
+            all.push((operation, named));
+        }
+    }
+    // Whoever looks for a mount would have judged what is known by then.
+    for (operation, named) in &all {
+        operation.expects(ahead, named);
+    }
+    Ok(context.service.foresees(ahead).await?)
+}
+
 impl Operation<'_> {
+    /// Says what is to be asked for it.
+    fn expects(&self, permit: &Permit, named: &Named) {
+        let (action, purpose) = match self {
+            Self::Write(Adding::Write, _) => (Action::VersionCreate, Purpose::Write),
+            Self::Write(Adding::Rotation, _) => (Action::VersionCreate, Purpose::Rotate),
+            Self::Delete(_) if named.fragment().is_some() => {
+                (Action::VersionCreate, Purpose::Delete)
+            }
+            Self::Delete(_) => (Action::VersionDeactivateCurrent, Purpose::Delete),
+            Self::Destroy(_) => (Action::SecretDelete, Purpose::DestroyVersions),
+            Self::Act(_, VersionAct::Undelete, ..) => (Action::VersionActivate, Purpose::Undelete),
+            Self::Act(_, VersionAct::Delete, ..) => (Action::VersionDeactivate, Purpose::Delete),
+            Self::Act(_, VersionAct::Destroy, ..) => {
+                (Action::VersionDelete, Purpose::DestroyVersions)
+            }
+        };
+        let permit = permit.meant_for(purpose);
+        let permit = permit.of_part(named.fragment());
+        permit.expects(action, Resource::Secret(&named.path));
+    }
+
     /// The same to what is in a file.
     async fn perform_in_file(
         &self,
@@ -149,6 +192,9 @@ pub(super) async fn bulk(context: &Context, permit: &Permit, call: &Call) -> Res
         let operation = Operation::of(raw)
             .map_err(|failed| failed.with_details(vec![("index", Told::Number(index))]))?;
         operations.push(operation);
+    }
+    if let Some(ahead) = permit.ahead() {
+        foresee(context, &ahead, &operations).await?;
     }
     let mut outcomes = Vec::with_capacity(operations.len());
     let mut has_failed = false;

@@ -12,7 +12,7 @@ use super::{
     render, secrets, words,
 };
 use crate::{
-    auth::Permit,
+    auth::{Action, Permit, Resource},
     model::{Faults, Invalid, SecretType, Tags, Timestamp, VersionNumber},
     service::{EndingPage, Error, Search, SearchPage, Secret, SecretValue, VersionView, Within},
 };
@@ -123,6 +123,12 @@ pub(super) async fn batch(
 ) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
     let Batch { paths, with_metadata, fails_fast, version } = Batch::parse(&call.body)?;
+    if let Some(ahead) = permit.ahead() {
+        for path in paths.iter().filter_map(|text| of_text(text).ok()) {
+            ahead.expects(Action::VersionGetData, Resource::Secret(&path));
+        }
+        context.service.foresees(&ahead).await?;
+    }
     let mut room = ANSWER_BYTES_MAX;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for text in paths {

@@ -140,14 +140,20 @@ impl Docket {
         Self { aim: Aim { below: Some(prefix.into()), ..self.aim.clone() }, ..self.clone() }
     }
 
-    /// Notes what is to be judged: for what purpose something is done to secrets.
-    pub(in crate::auth) fn asks(&self, asked: (Action, Purpose), resource: Resource<'_>) {
-        let Some(question) = self.question(asked, resource) else { return };
-        let is_permitted = self.verdict(&question).is_some_and(|verdict| verdict.is_permitted);
+    /// Notes what is to be judged: for what purpose something is done to secrets. What has permitted that before,
+    /// where something has.
+    pub(in crate::auth) fn asks(
+        &self,
+        asked: (Action, Purpose),
+        resource: Resource<'_>,
+    ) -> Option<Verdict> {
+        let question = self.question(asked, resource)?;
+        let permitted = self.verdict(&question).filter(|verdict| verdict.is_permitted);
         let mut open = locked(&self.open);
-        if !is_permitted && !open.contains(&question) {
+        if permitted.is_none() && !open.contains(&question) {
             open.push(question);
         }
+        permitted
     }
 
     fn question(

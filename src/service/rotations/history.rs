@@ -144,6 +144,13 @@ impl Rotations {
         if paths.len() > AT_ONCE_MAX {
             return Err(Faults::one("secret_paths", "the paths of 1 to 100 secrets").into());
         }
+        if let Some(ahead) = permit.ahead() {
+            let ahead = ahead.meant_for(Purpose::Rotate);
+            for path in &paths {
+                ahead.expects(Action::VersionCreate, Resource::Secret(path));
+            }
+            self.scope.foresee(&ahead).await?;
+        }
         let (begun, by_policy) = (Instant::now(), Rotate::by_policy(rules));
         let mut events = Vec::with_capacity(paths.len());
         for path in paths {

@@ -1,5 +1,7 @@
 //! The numbered cases, and what is asked in each dialect.
 
+use okmsd::config::Span;
+
 use super::*;
 
 const A: &str = "openbao+kv2://secret/team/a";
@@ -315,4 +317,38 @@ async fn records_have_purpose_and_decision() {
         ],
         "{told}"
     );
+}
+
+/// Of many, all are asked for at once, and each is told what was said of it.
+#[tokio::test]
+async fn many_are_one_request() {
+    let pdp = Pdp::start().await;
+    let (_server, client) =
+        pdp.server(|config| config.pdp.timeout = Span(Duration::from_secs(1))).await;
+    let s = "openbao+kv2://secret/";
+    pdp.judges(
+        |asked| json!({"decision": !asked["resource"]["id"].as_str().unwrap().ends_with("no")}),
+    );
+    let set = |name: &str| json!({"op": "set", "uri": format!("{s}{name}"), "value": {"v": 1}});
+    let all: Vec<_> =
+        (0..20).map(|number| set(&format!("a{number}"))).chain([set("no"), set("last")]).collect();
+    let bulk = json!({ "operations": all }).to_string();
+    let answer = client.call(Method::POST, "/api/secrets/bulk", &bulk).await.ok();
+    assert_eq!((&answer["succeeded"], &answer["failed"]), (&json!(21), &json!(1)));
+    assert_eq!(answer["results"][20]["code"], "SECRET_AUTHZ_FAILED");
+    let had = pdp.had();
+    assert_eq!((had.len(), &*had[0].path), (1, "/access/v1/evaluations"));
+    assert_eq!(had[0].evaluations().len(), 22);
+    let batch = json!({"paths": ["a0", "a1", "none", "no"]}).to_string();
+    let answer = client.call(Method::POST, "/v1/secrets/batch", &batch).await.ok();
+    assert_eq!(answer["secrets"].as_object().unwrap().len(), 2);
+    assert_eq!(answer["errors"]["no"]["code"], "access_denied");
+    assert_eq!(answer["errors"]["none"]["code"], "secret_not_found");
+    assert_eq!(pdp.had().len(), 1);
+    // Nobody waits once for each.
+    pdp.does(Mode::Silence);
+    let begun = std::time::Instant::now();
+    let answer = client.call(Method::POST, "/api/secrets/bulk", &bulk).await.ok();
+    assert_eq!(answer["failed"], 22);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
