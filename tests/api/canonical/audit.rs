@@ -168,6 +168,10 @@ async fn one_thing_stands_for_a_secret() {
     let stranger = Uris { client: server.at(&other.client) };
     let refused = stranger.ask_with("GET value U a", &id).await;
     assert_eq!(record_of(&server, &refused)["resource_ref"], Value::Null);
+    let url = format!("/api/{}/v2/secret/a", uris.client.id);
+    let record = record_of(&server, &stranger.client.call(Method::GET, &url, "").await);
+    assert_eq!((&record["resource_type"], &record["resource"]), (&json!("secret"), &json!("a")));
+    assert_eq!(record["resource_ref"], Value::Null);
 }
 
 /// Of several secrets each has its own, though it be named twice; the source of a copy, too.
