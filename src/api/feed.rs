@@ -1,9 +1,9 @@
 //! Feeds: answers that tell what happens as it happens, as server-sent events.
 //!
 //! Owns what is said on them beside what they tell. Always holds: whoever has one is asked for his
-//! right again twice in a second, so that a revoked certificate or another policy ends it; it waits
-//! for its peer with a few pieces at most, and not for long. Never does: know what it tells; its
-//! [`Source`] does.
+//! right again twice in a second, so that a revoked certificate or another policy ends it, and however long that
+//! takes, there is time to tell something before the next time; it waits for its peer with a few pieces at most,
+//! and not for long. Never does: know what it tells; its [`Source`] does.
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,7 @@ use crate::{
 const EVENTS: &str = "text/event-stream";
 /// So soon a client comes back whose feed has ended, in milliseconds.
 const BEGINNING: &str = "retry: 2000\n\n";
-/// So often rights are asked again.
+/// So long after rights were asked they are asked again.
 const JUDGED: Duration = Duration::from_millis(500);
 /// So often something is said at least, so that whoever is between does not take it for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -338,6 +338,9 @@ impl<S: Source> Feed<S> {
         if !may {
             return Err(Over::Denied);
         }
-        self.holder.service.settles(&self.holder.permit).await.map_err(Over::of)
+        self.holder.service.settles(&self.holder.permit).await.map_err(Over::of)?;
+        // Where somebody else has taken his time, it would be due again before anything is told.
+        self.judged.reset();
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use okmsd::config::Span;
 
 use super::*;
-use crate::harness::Http;
+use crate::{feeds::Events, harness::Http};
 
 async fn read(client: &Client) -> Answer {
     client.call(Method::GET, "/api/secrets/value?uri=openbao+kv2://secret/a", "").await
@@ -144,4 +144,22 @@ async fn connections_stay() {
         read(&client).await.ok();
     }
     assert_eq!((pdp.had().len(), pdp.connections()), (11, 1));
+}
+
+/// One that took longer for each answer than a feed waits between two judgements kept it from telling anything: its next
+/// judgement was always due before its next word.
+#[tokio::test]
+async fn a_slow_one_does_not_silence_feeds() {
+    let pdp = Pdp::start().await;
+    let (_server, client) = pdp.server(|_| {}).await;
+    let paths = ["/api/secrets/events".to_owned(), client.url("events")];
+    pdp.thinks(Duration::from_millis(700));
+    for path in paths {
+        let mut feed = Events::open(&client, &path, &[]).await;
+        assert_eq!(feed.status(), 200);
+        client.create(&format!("a{}", path.len()), r#"{"t":1}"#).await.ok();
+        let told = tokio::time::timeout(Duration::from_secs(8), feed.records(1)).await;
+        assert!(told.is_ok(), "{path}: nothing was told");
+        assert!(!pdp.had().is_empty(), "its right is asked for");
+    }
 }

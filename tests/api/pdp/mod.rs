@@ -82,6 +82,8 @@ struct State {
     mode: Mutex<Mode>,
     had: Mutex<Vec<Had>>,
     connections: Mutex<usize>,
+    /// So long it thinks before each answer.
+    thinks: Mutex<Duration>,
 }
 
 /// A policy decision point.
@@ -104,6 +106,7 @@ impl Pdp {
             mode: Mutex::new(judges(|_| json!({"decision": true}))),
             had: Mutex::default(),
             connections: Mutex::default(),
+            thinks: Mutex::default(),
         });
         let its = Arc::clone(&state);
         let task = tokio::spawn(async move {
@@ -133,6 +136,11 @@ impl Pdp {
 
     pub fn does(&self, mode: Mode) {
         *self.state.mode.lock().unwrap() = mode;
+    }
+
+    /// It takes so long for each answer from now on.
+    pub fn thinks(&self, time: Duration) {
+        *self.state.thinks.lock().unwrap() = time;
     }
 
     /// All that it has had since it was asked last.
@@ -213,6 +221,8 @@ async fn answer(
     };
     state.had.lock().unwrap().push(had.clone());
     let mode = state.mode.lock().unwrap().clone();
+    let time = *state.thinks.lock().unwrap();
+    tokio::time::sleep(time).await;
     let answer = Response::builder();
     let answer = match mode {
         Mode::Judges(judgement) => {
