@@ -11,7 +11,7 @@ use super::{
     holder::Untraced,
     jwt::{Scope, Scopes},
     patterns::Extent,
-    pdp::{self, Asker, Docket, Purpose},
+    pdp::{self, Asker, Docket, Purpose, Question},
     revoked::Revoked,
     witness::{Detail, Witness},
     word::Word,
@@ -315,9 +315,9 @@ impl Permit {
             _ => self.allows_at(action, resource, asked),
         };
         match &self.docket {
+            // What it was asked before stays a question, whatever is asked in the place of what it refuses.
             Some(docket) if is_allowed => self.note(docket, action, resource),
-            Some(docket) => docket.drops(),
-            None => {}
+            _ => {}
         }
         if is_allowed { Ok(()) } else { Err(Denied::of(Actions::of(&[action]))) }
     }
@@ -350,6 +350,14 @@ impl Permit {
     /// Tells whoever else judges that what begins so is listed, where it leaves out what may not be seen.
     pub fn lists(&self, action: Action, prefix: &str) {
         self.expects(action, Resource::Below(prefix));
+    }
+
+    /// Has somebody else judge, where somebody does, that all secrets may be written to for that, whichever of them it
+    /// will be.
+    pub fn judges_all(&self, purpose: Purpose) {
+        if let Some(docket) = &self.docket {
+            docket.asks((Action::VersionCreate, purpose), Resource::AllBelow(""));
+        }
     }
 
     /// The same permit, whose decisions somebody else is to judge as well.
@@ -393,6 +401,12 @@ impl Permit {
         {
             self.learns(Detail::Judged(&verdict.id, true));
         }
+    }
+
+    /// What somebody else is asked of it, where somebody is: for what is found one by one, and judged together.
+    #[must_use]
+    pub fn question(&self, action: Action, resource: Resource<'_>) -> Option<Question> {
+        self.docket.as_ref()?.question((action, self.purpose(action)?), resource)
     }
 
     /// The same permit for an operation on a part of a value, or on all of it.

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     auth::{Action, Permit, Resource},
     crypto::DomainKeys,
-    model::{Happening, Invalid, OkmsId, SecretEvent, Timestamp},
+    model::{Happening, Invalid, OkmsId, SecretEvent, SecretPath, Timestamp},
     store::{
         engine::{Batch, Revision, Snapshot, Touched},
         kinds::event,
@@ -111,9 +111,35 @@ impl Events {
         let permit = &permit.looking_below(prefix);
         permit.check(Action::SecretGet, Resource::Below(""))?;
         permit.check_beside(Action::SecretList, Resource::Below(""))?;
-        let (id, keys) = (permit.okms_id(), self.scope.keys(permit).await?);
+        let keys = self.scope.keys(permit).await?;
+        let mut page = self.found(permit, &keys, since, prefix, limit).await?;
+        if self.scope.is_judged() {
+            // Each by itself, as each tells of a secret.
+            let paths = page.events.iter().map(|told| told.event.path.parse::<SecretPath>());
+            let paths: Vec<_> = paths.collect();
+            let asked = paths.iter().zip(&page.events).map(|(path, told)| match path {
+                Ok(path) => (Action::SecretGet, Resource::Secret(path)),
+                Err(_) => (Action::SecretGet, Resource::Below(&told.event.path)),
+            });
+            let said = self.scope.sift(permit, &keys, &asked.collect::<Vec<_>>()).await?;
+            let mut said = said.into_iter();
+            page.events.retain(|_| said.next().is_some_and(|said| said.is_ok()));
+        }
+        Ok(page)
+    }
+
+    /// The events of a page that policies let the permit see.
+    async fn found(
+        &self,
+        permit: &Permit,
+        keys: &DomainKeys,
+        since: &EventsSince,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<EventPage, Error> {
+        let id = keys.id();
         let snapshot = self.scope.engine().snapshot().await?;
-        let behind = Behind::of(since, &*snapshot, &keys).await?;
+        let behind = Behind::of(since, &*snapshot, keys).await?;
         let (mut from, to) = event::from(id, behind.revision);
         let (mut events, mut looked_at) = (Vec::new(), 0);
         loop {
@@ -123,8 +149,8 @@ impl Events {
             for (key, record) in page {
                 let Some((_, revision)) = event::parse(&key) else { continue };
                 from = [key.as_slice(), &[0]].concat();
-                let opened = opened(&keys, &record.bytes);
-                let all = or_damaged(&keys, opened)?.unwrap_or_default();
+                let opened = opened(keys, &record.bytes);
+                let all = or_damaged(keys, opened)?.unwrap_or_default();
                 for (event, told) in all.into_iter().zip(1_u16..) {
                     if revision == behind.revision && told <= behind.told {
                         continue;
@@ -137,16 +163,16 @@ impl Events {
                     {
                         return Ok(EventPage { events, next, has_more: true });
                     }
-                    let id = Behind { revision, told }.seal(&keys)?;
+                    let id = Behind { revision, told }.seal(keys)?;
                     events.push(ToldEvent { id, event });
                 }
                 if looked_at >= LOOKED_AT && !is_last {
                     let next = Behind::all_of(revision);
-                    return Ok(EventPage { events, next: next.seal(&keys)?, has_more: true });
+                    return Ok(EventPage { events, next: next.seal(keys)?, has_more: true });
                 }
             }
             if is_last {
-                let next = Behind::all_of(snapshot.revision()).seal(&keys)?;
+                let next = Behind::all_of(snapshot.revision()).seal(keys)?;
                 return Ok(EventPage { events, next, has_more: false });
             }
             tokio::task::yield_now().await;

@@ -7,6 +7,7 @@
 //! it. Never does: ask what the permit does not allow anyway.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Detail, Permit,
+        Action, Detail, Permit, Resource,
         pdp::{
             Answer, Asker, DecisionPoint, Docket, Kept, NobodyAnswers, Provenance, Question,
             Verdict, ask,
@@ -34,6 +35,12 @@ use crate::{
 
 /// How many wait for an answer at once, and how many of one domain beside these for their turn.
 const ASKING: Bounds = Bounds { all: 128, of_one: 64, waiting: 64 };
+
+/// So many questions are asked at once.
+const AT_ONCE: usize = 100;
+
+/// What was said to one of several questions: nothing against it, or how that is told.
+pub(super) type Sifted = Result<(), Error>;
 
 /// How a question was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +114,40 @@ impl Judge {
         if let (Some(docket), Some(asker)) = (permit.docket(), permit.asker()) {
             let _told_to_each = self.answer(engine, keys, (docket, &asker), docket.open()).await;
         }
+    }
+
+    /// What is said to each of these, of which a request finds many, be it that some are denied.
+    ///
+    /// # Errors
+    /// `Error::PdpUnavailable` where nobody knows.
+    pub(super) async fn sift(
+        &self,
+        engine: &dyn Engine,
+        keys: &DomainKeys,
+        permit: &Permit,
+        asked: &[(Action, Resource<'_>)],
+    ) -> Result<Vec<Sifted>, Error> {
+        let docket = permit.docket().ok_or(Error::Unjudged)?;
+        let asker = permit.asker().ok_or(Error::Unjudged)?;
+        let mut said = Vec::with_capacity(asked.len());
+        for some in asked.chunks(AT_ONCE) {
+            let questions: Vec<_> = some
+                .iter()
+                .map(|(action, resource)| permit.question(*action, *resource))
+                .collect::<Option<_>>()
+                .ok_or(Error::Unjudged)?;
+            let mut different = questions.clone();
+            let mut seen = HashSet::new();
+            different.retain(|question| seen.insert(question.clone()));
+            self.answer(engine, keys, (docket, &asker), different).await?;
+            for question in questions {
+                let Verdict { is_permitted, id } =
+                    docket.verdict(&question).ok_or(Error::Unjudged)?;
+                let denied = || Error::PdpDenied { purpose: question.purpose, id };
+                said.push(if is_permitted { Ok(()) } else { Err(denied()) });
+            }
+        }
+        Ok(said)
     }
 
     /// Has something said to all of these.

@@ -10,13 +10,13 @@ use super::{
     Error,
     changes::ChangeName,
     counts::Counts,
-    judge::Judge,
+    judge::{Judge, Sifted},
     keyring::KeyRing,
     records::open,
     turns::{LONG_READS, SharedTurns, Turns},
 };
 use crate::{
-    auth::Permit,
+    auth::{Action, Permit, Resource},
     crypto::{DomainKeys, RootKey},
     fair::Weights,
     model::{DomainConfig, OkmsId},
@@ -113,6 +113,22 @@ impl Scope {
             judge.foresee(self.engine(), &keys, permit).await;
         }
         Ok(())
+    }
+
+    /// What is said to each of these, of which a request finds many, whatever the permit itself has said; nothing
+    /// against any where nobody judges, or where it is the server's own work.
+    pub(super) async fn sift(
+        &self,
+        permit: &Permit,
+        keys: &DomainKeys,
+        asked: &[(Action, Resource<'_>)],
+    ) -> Result<Vec<Sifted>, Error> {
+        match self.0.judge.get() {
+            Some(judge) if !permit.subject().is_servers_own() => {
+                judge.sift(self.engine(), keys, permit, asked).await
+            }
+            _ => Ok(asked.iter().map(|_| Ok(())).collect()),
+        }
     }
 
     /// Has what permits allow judged by this one, from now on and for ever.

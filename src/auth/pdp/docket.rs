@@ -2,8 +2,10 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     fmt,
     future::Future,
+    hash::{Hash, Hasher},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -61,6 +63,12 @@ impl PartialEq for Question {
 
 impl Eq for Question {}
 
+impl Hash for Question {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.purpose, self.path.is_some(), &self.resource).hash(state);
+    }
+}
+
 impl Question {
     /// The type of what it is done to.
     #[must_use]
@@ -97,7 +105,7 @@ struct Case {
 
 #[derive(Default)]
 struct Judged {
-    verdicts: Vec<(Question, Verdict)>,
+    verdicts: HashMap<Question, Verdict>,
     /// Whether nobody has answered once: the rest of the request does not wait for that again.
     is_in_vain: bool,
 }
@@ -156,7 +164,8 @@ impl Docket {
         permitted
     }
 
-    fn question(
+    /// What there is to be judged where that is asked.
+    pub(in crate::auth) fn question(
         &self,
         (action, purpose): (Action, Purpose),
         resource: Resource<'_>,
@@ -176,11 +185,6 @@ impl Docket {
         Some(Question { purpose, action, path, resource })
     }
 
-    /// What was asked and refused by the permit itself is no question any more, and what belongs to it neither.
-    pub(in crate::auth) fn drops(&self) {
-        locked(&self.open).clear();
-    }
-
     /// What is to be judged.
     #[must_use]
     pub fn open(&self) -> Vec<Question> {
@@ -196,14 +200,12 @@ impl Docket {
     /// What was said to a question of this request.
     #[must_use]
     pub fn verdict(&self, question: &Question) -> Option<Verdict> {
-        let judged = locked(&self.case.judged);
-        let found = judged.verdicts.iter().find(|(judged, _)| judged == question);
-        found.map(|(_, verdict)| verdict.clone())
+        locked(&self.case.judged).verdicts.get(question).cloned()
     }
 
     /// This was said.
     pub fn says(&self, question: Question, verdict: Verdict) {
-        locked(&self.case.judged).verdicts.push((question, verdict));
+        locked(&self.case.judged).verdicts.insert(question, verdict);
     }
 
     /// These have been judged.
@@ -313,8 +315,6 @@ mod tests {
         docket.asks(asked(Action::SecretGet), Resource::Secret(&a));
         docket.asks(asked(Action::VersionGetData), Resource::Secret(&a));
         assert_eq!(told(&docket), both[1..]);
-        docket.drops();
-        assert!(docket.is_settled());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Always holds: there are no more than [`KEPT_MAX`]; a permission counts for as long and as often as was said
 //! with it, a denial for [`DENIED`]; each is for one subject as it was told, on one connection's certificate, in
-//! one tenant, on one resource, for one purpose. Never does: keep anything longer than somebody has said.
+//! one tenant, on one resource, for one purpose by one name of an action, as both were told. Never does: keep anything longer than somebody has said.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -95,6 +95,7 @@ fn key(asker: &Asker, tenant: OkmsId, question: &Question) -> [u8; 32] {
         asker.mark().as_bytes(),
         tenant.as_bytes(),
         question.purpose.name().as_bytes(),
+        question.action.name().as_bytes(),
         question.kind().as_bytes(),
         question.resource.as_bytes(),
     ] {
@@ -140,6 +141,7 @@ mod tests {
             (asker.clone(), OkmsId::from_bytes([2; 16]).unwrap(), asked.clone()),
             (asker.clone(), tenant, question(Purpose::Write, "x")),
             (asker.clone(), tenant, question(Purpose::Read, "y")),
+            (asker.clone(), tenant, Question { action: Action::SecretDelete, ..asked.clone() }),
             (asker.clone(), tenant, Question { path: Some("x".parse().unwrap()), ..asked.clone() }),
         ] {
             assert_eq!(kept.verdict(&asker, tenant, &asked, at(0)), None);

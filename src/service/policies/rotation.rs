@@ -10,7 +10,7 @@ use super::{
     kept::{all, has_room, page},
 };
 use crate::{
-    auth::{Action, Denied, Detail, Permit, Resource, Thing},
+    auth::{Action, Denied, Detail, Permit, Resource, Thing, pdp::Purpose},
     crypto::DomainKeys,
     model::{
         Faults, OkmsId, RotationPatch, RotationPolicy, RotationPolicyId, SecretPolicy,
@@ -155,6 +155,8 @@ impl RotationPolicies {
         now: Timestamp,
     ) -> Result<KnownRotationPolicy, Error> {
         permit.check(Action::ConfigUpdate, Resource::Tenant)?;
+        // Whether and when secrets that have it are rotated is said by it.
+        permit.judges_all(Purpose::Rotate);
         permit.learns(Detail::About(Thing::Policy, id.as_str()));
         let keys = self.scope.keys(permit).await?;
         let since = self.since(&*self.scope.engine().snapshot().await?, keys.id()).await?;

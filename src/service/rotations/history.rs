@@ -136,6 +136,7 @@ impl Rotations {
                 "true, so that there are new values; or rotate each secret with its new value";
             return Err(Faults::one("auto_generate", rule).into());
         }
+        let are_named = paths.is_some();
         let paths = match paths {
             Some(paths) => paths,
             None => attached(&*snapshot, permit, id).await?,
@@ -167,6 +168,11 @@ impl Rotations {
             let (old_version, outcome, is_kept) = match outcome {
                 Ok(Some(done)) => (done.previous, RotationOutcome::Rotated(done.number), false),
                 Ok(None) => return Err(Error::Contended),
+                // As of one that policies do not let him rotate, nobody who has not named it is told of it.
+                Err(Error::PdpDenied { .. }) if !are_named => {
+                    item.learns(Detail::Failed(None));
+                    continue;
+                }
                 Err(error) => {
                     // What is wrong with the store is wrong with all of them.
                     item.learns(Detail::Failed(None));

@@ -4,10 +4,12 @@
 //! there, and what somebody writes meanwhile goes along, or stays. Each value is sealed for its new place. Never does:
 //! more than so many bytes and versions at once, as others wait for the commit.
 
+use std::collections::HashSet;
+
 use super::Secrets;
 use crate::{
     auth::{Action, Detail, Permit, Resource, Thing},
-    crypto::SecretValue,
+    crypto::{DomainKeys, SecretValue},
     model::{Growth, Header, Invalid, SecretPath, Timestamp, VersionNumber},
     service::{
         ChangeName, Error,
@@ -127,6 +129,7 @@ impl Secrets {
         let [_, there] = way.names();
         permit.learns(Detail::About(thing, there));
         let keys = self.scope.keys(permit).await?;
+        let judged = self.judged(permit, &keys, way, how).await?;
         let _turn = self.scope.long_reads().turn(permit.okms_id()).await?;
         let change = Change {
             name: if how.moves { ChangeName::MoveSecrets } else { ChangeName::CopySecrets },
@@ -141,6 +144,10 @@ impl Secrets {
                 }
                 let (mut relocated, mut growth) = (Relocated::default(), Growth::default());
                 for traveller in &travellers {
+                    // It has come since, and nobody has judged that it may go.
+                    if judged.as_ref().is_some_and(|judged| !judged.contains(&traveller.from)) {
+                        return Err(Error::Contended);
+                    }
                     growth = growth.and(traveller.goes(how, draft, now)?);
                     relocated.secrets += 1;
                     relocated.versions +=
@@ -152,6 +159,60 @@ impl Secrets {
             })
             .await
     }
+}
+
+impl Secrets {
+    /// Those of a folder that may go, where somebody judges that of each: a folder that may is not all that is in it.
+    /// Nothing where nobody judges, or what goes was judged by its name.
+    async fn judged(
+        &self,
+        permit: &Permit,
+        keys: &DomainKeys,
+        way: &Way,
+        how: Relocation,
+    ) -> Result<Option<HashSet<SecretPath>>, Error> {
+        let Way::Folder(from, to) = way else { return Ok(None) };
+        if !self.scope.is_judged() {
+            return Ok(None);
+        }
+        let snapshot = self.scope.engine().snapshot().await?;
+        let (first, end) = header::below(keys.id(), from);
+        let found = snapshot.keys(header::SPACE, &first, &end, None, SECRETS_MAX + 1).await?;
+        drop(snapshot);
+        if found.len() > SECRETS_MAX {
+            return Err(TOO_MUCH.into());
+        }
+        let mut ways = Vec::with_capacity(found.len());
+        for key in found {
+            let here = header::parse(keys.id(), &key).ok_or(Malformed)?;
+            let there = there(from, to, &here)?;
+            ways.push((here, there));
+        }
+        let mut asked = Vec::new();
+        for (here, there) in &ways {
+            asked.push((Action::VersionGetData, Resource::Secret(here)));
+            asked.push((Action::VersionCreate, Resource::Secret(there)));
+            if how.moves {
+                asked.push((Action::SecretDelete, Resource::Secret(here)));
+            }
+            if how.overwrites {
+                asked.push((Action::SecretDelete, Resource::Secret(there)));
+            }
+        }
+        for said in self.scope.sift(permit, keys, &asked).await? {
+            if let Err(Error::PdpDenied { id, .. }) = &said {
+                permit.learns(Detail::Judged(id, false));
+            }
+            said?;
+        }
+        Ok(Some(ways.into_iter().map(|(here, _)| here).collect()))
+    }
+}
+
+/// Where a secret of a folder goes.
+fn there(from: &str, to: &str, path: &SecretPath) -> Result<SecretPath, Error> {
+    let name = path.as_str().strip_prefix(from).ok_or(Malformed)?;
+    Ok(format!("{to}{name}").parse()?)
 }
 
 /// A secret on its way.
@@ -260,8 +321,7 @@ impl Journey<'_> {
                 }
                 let named = found.into_iter().map(|(key, record)| {
                     let path = header::parse(keys.id(), &key).ok_or(Malformed)?;
-                    let name = path.as_str().strip_prefix(from.as_str()).ok_or(Malformed)?;
-                    let there = format!("{to}{name}").parse()?;
+                    let there = there(from, to, &path)?;
                     Ok((path, there, record))
                 });
                 named.collect()

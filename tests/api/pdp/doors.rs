@@ -19,9 +19,6 @@ const TO_NONE: &[&str] = &[
     "UriEvents",
     // A policy writes no secret before it is attached to one, and that is asked for.
     "PathCreateRotationPolicy",
-    "PathPatchRotationPolicy",
-    "PathEnableRotationPolicy",
-    "PathDisableRotationPolicy",
     "PathCreateSecretPolicy",
     "PathPatchSecretPolicy",
     // What it is attached to is asked for one by one, where it makes values.
