@@ -296,6 +296,8 @@ async fn records_have_purpose_and_decision() {
     let told = record();
     let members = ["purpose", "decision_id", "effect", "resource"].map(|name| told[name].clone());
     assert_eq!(members, ["rotate", "d-a", "permit", "a"].map(Value::from));
+    client.call(Method::GET, "/v1/secrets/a", "").await.ok();
+    assert_eq!(record()["decision_id"], "d-a");
     is_denied(&client.call(Method::GET, "/v1/secrets/no", "").await);
     let told = record();
     let members =
@@ -351,4 +353,21 @@ async fn many_are_one_request() {
     let answer = client.call(Method::POST, "/api/secrets/bulk", &bulk).await.ok();
     assert_eq!(answer["failed"], 22);
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+/// A feed goes on for hours: what was permitted when it began is asked again, and who is denied meanwhile is told nothing
+/// more.
+#[tokio::test]
+async fn a_feed_ends_with_the_permission() {
+    let pdp = Pdp::start().await;
+    let (server, client) = pdp.server(|_| {}).await;
+    let other = server.client_of(&client.id, crate::harness::Http::One);
+    let mut feed = crate::feeds::Events::open(&client, &client.url("events"), &[]).await;
+    other.create("before", "{}").await.ok();
+    assert_eq!(feed.records(1).await[0].1["path"], "before");
+    pdp.judges(|asked| json!({"decision": asked["resource"]["type"] != "secret_prefix"}));
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    other.create("behind", "{}").await.ok();
+    let told = feed.whole().await;
+    assert!(told.contains("you may not see it any more") && !told.contains("behind"), "{told}");
 }
