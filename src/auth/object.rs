@@ -31,6 +31,12 @@ impl Object {
         self.0.len()
     }
 
+    /// What each member but that of this name is; nothing of one that is too deep to be read.
+    pub(super) fn beside(&self, name: &str) -> impl Iterator<Item = (&str, Option<Value>)> {
+        let members = self.0.iter().filter(move |(member, _)| *member != name);
+        members.map(|(member, raw)| (member.as_str(), serde_json::from_str(raw.get()).ok()))
+    }
+
     fn member<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, OtherType> {
         let Some(raw) = self.0.get(name) else { return Ok(None) };
         serde_json::from_str(raw.get()).map(Some).map_err(|_| OtherType)

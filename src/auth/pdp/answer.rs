@@ -1,7 +1,7 @@
 //! How the answers of a policy decision point are read.
 //!
 //! Always holds: what is not an answer in so many words permits nothing; an obligation that is not understood
-//! makes a permission a denial.
+//! makes a permission a denial, and so does one in a place where none is looked for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,6 +45,8 @@ struct Context {
     decision_id: Option<Value>,
     id: Option<Value>,
     obligations: Option<Value>,
+    /// Whether there are more of them elsewhere in it.
+    has_others: bool,
     ttl_seconds: Option<Value>,
     max_uses: Option<Value>,
 }
@@ -58,7 +60,8 @@ impl Context {
         Ok(Self {
             decision_id: member("decision_id")?,
             id: member("id")?,
-            obligations: member("obligations")?,
+            obligations: member(OBLIGATIONS)?,
+            has_others: is_bound_beside(object, OBLIGATIONS),
             ttl_seconds: member(TTL)?,
             max_uses: member(USES)?,
         })
@@ -80,22 +83,32 @@ impl Answer {
     /// [`NoAnswer`] where it is none to one of them.
     pub fn read_all(body: &[u8], questions: usize) -> Result<Vec<Self>, NoAnswer> {
         let told = Object::read(body).ok_or(NoAnswer)?;
-        let told = told.objects("evaluations").map_err(|OtherType| NoAnswer)?;
+        let is_bound = is_bound_beside(&told, EVALUATIONS);
+        let told = told.objects(EVALUATIONS).map_err(|OtherType| NoAnswer)?;
         let told = told.filter(|told| told.len() == questions).ok_or(NoAnswer)?;
-        told.iter().map(Self::of).collect()
+        let all = told.iter().map(|told| Ok(Self::of(told)?.unless(is_bound)));
+        all.collect()
     }
 
     fn of(told: &Object) -> Result<Self, NoAnswer> {
         let decision = told.boolean("decision").map_err(|OtherType| NoAnswer)?;
         let decision = decision.ok_or(NoAnswer)?;
-        let context = told.object_or_null("context").map_err(|OtherType| NoAnswer)?;
+        let context = told.object_or_null(CONTEXT).map_err(|OtherType| NoAnswer)?;
         let context = context.map_or_else(|| Ok(Context::default()), |it| Context::of(&it))?;
+        let is_bound = context.has_others || is_bound_beside(told, CONTEXT);
         let reuse = Bounds::of(&context);
-        Ok(Self {
+        let answer = Self {
             is_permitted: decision && reuse.is_some(),
             id: [&context.decision_id, &context.id].into_iter().flatten().find_map(id),
             reuse: reuse.and_then(Bounds::reuse).filter(|_| decision),
-        })
+        };
+        Ok(answer.unless(is_bound))
+    }
+
+    /// It, or a denial where the permission is bound to what is not understood.
+    fn unless(self, is_bound: bool) -> Self {
+        let is_permitted = self.is_permitted && !is_bound;
+        Self { is_permitted, reuse: self.reuse.filter(|_| is_permitted), ..self }
     }
 }
 
@@ -104,6 +117,23 @@ fn id(said: &Value) -> Option<Arc<str>> {
     let text = said.as_str()?;
     let is_fit = (1..=ID_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control);
     is_fit.then(|| text.into())
+}
+
+/// Whether obligations stand anywhere but in this member, and ask for something.
+fn is_bound_beside(told: &Object, understood: &str) -> bool {
+    let mut members = told.beside(understood);
+    // What cannot be read may say anything.
+    members.any(|(name, value)| value.is_none_or(|value| is_bound(name, &value)))
+}
+
+fn is_bound(name: &str, value: &Value) -> bool {
+    match value {
+        Value::Object(members) if name == OBLIGATIONS => !members.is_empty(),
+        Value::Array(all) if name == OBLIGATIONS => !all.is_empty(),
+        Value::Object(members) => members.iter().any(|(name, value)| is_bound(name, value)),
+        Value::Array(all) => all.iter().any(|value| is_bound("", value)),
+        value => name == OBLIGATIONS && !value.is_null(),
+    }
 }
 
 /// What obligations ask for.
@@ -174,6 +204,9 @@ impl Bounds {
     }
 }
 
+const EVALUATIONS: &str = "evaluations";
+const CONTEXT: &str = "context";
+const OBLIGATIONS: &str = "obligations";
 const TTL: &str = "ttl_seconds";
 const USES: &str = "max_uses";
 
@@ -296,6 +329,40 @@ mod tests {
         assert_eq!(read(&direct).unwrap().reuse, reuse(60, Some(3)));
         let denied = json!({"decision": false, "context": {"ttl_seconds": 60}});
         assert_eq!(read(&denied).unwrap().reuse, None);
+    }
+
+    /// What was named so beside the places where obligations are looked for was passed over, and the permission counted.
+    #[test]
+    fn obligations_elsewhere_deny() {
+        let mask = json!([{"id": "mask"}]);
+        for (body, expected) in [
+            (json!({"decision": true, "obligations": mask}), false),
+            (json!({"decision": true, "obligations": {"ttl_seconds": 60}}), false),
+            (json!({"decision": true, "obligations": "mask"}), false),
+            (json!({"decision": true, "context": {"x": {"obligations": mask}}}), false),
+            (json!({"decision": true, "response": [{"obligations": mask}]}), false),
+            (json!({"decision": true, "context": {"ttl_seconds": 60}, "obligations": mask}), false),
+            // Nothing is asked for.
+            (json!({"decision": true, "obligations": []}), true),
+            (json!({"decision": true, "obligations": {}, "x": {"obligations": null}}), true),
+            (json!({"decision": true, "context": {"reason_user": "obligations"}}), true),
+        ] {
+            let answer = read(&body).unwrap();
+            assert_eq!(answer.is_permitted, expected, "{body}");
+            assert!(answer.reuse.is_none(), "{body}");
+        }
+        let yes = json!({"decision": true});
+        for (body, expected) in [
+            (json!({"evaluations": [yes, yes], "context": {"obligations": mask}}), [false, false]),
+            (json!({"evaluations": [yes, yes], "obligations": mask}), [false, false]),
+            (json!({"evaluations": [yes, {"decision": true, "obligations": mask}]}), [true, false]),
+            (json!({"evaluations": [yes, yes], "context": {"obligations": []}}), [true, true]),
+            (json!({"evaluations": [yes, yes], "context": {"id": "x"}}), [true, true]),
+        ] {
+            let all = Answer::read_all(body.to_string().as_bytes(), 2).unwrap();
+            let all: Vec<_> = all.iter().map(|one| one.is_permitted).collect();
+            assert_eq!(all, expected, "{body}");
+        }
     }
 
     proptest! {
