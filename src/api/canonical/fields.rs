@@ -22,9 +22,14 @@ const OFFSET_MAX: u32 = 10_000;
 /// # Errors
 /// `AmbiguousQuery` where it is given twice.
 pub(super) fn parameter(call: &Call, name: &str) -> Result<Option<String>, Failed> {
+    Ok(given(call, name)?.filter(|value| !value.is_empty()))
+}
+
+/// The same, be it empty: of what chooses among others, nothing is none of them.
+pub(super) fn given(call: &Call, name: &str) -> Result<Option<String>, Failed> {
     let found = match *query::written(call.query(), name)? {
         [] => None,
-        [value] => Some(value).filter(|value| !value.is_empty()),
+        [value] => Some(value),
         _ => return Err(Problem::AmbiguousQuery.with(&[query::TWICE.0])),
     };
     Ok(found.map(query::decode).transpose()?.map(Into::into))
@@ -45,7 +50,7 @@ pub(super) fn wrong(name: &str, rule: &str) -> Failed {
 
 /// Yes or no, in no other words than these.
 pub(super) fn flag(call: &Call, name: &str) -> Result<bool, Failed> {
-    match parameter(call, name)?.as_deref() {
+    match given(call, name)?.as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(wrong(name, "true or false")),
@@ -59,7 +64,7 @@ pub(super) fn number(
     bounds: RangeInclusive<u32>,
     rule: &str,
 ) -> Result<Option<usize>, Failed> {
-    let Some(text) = parameter(call, name)? else { return Ok(None) };
+    let Some(text) = given(call, name)? else { return Ok(None) };
     match query::whole(&text, bounds) {
         Some(number) => Ok(Some(number as usize)),
         None => Err(wrong(name, rule)),
@@ -69,7 +74,7 @@ pub(super) fn number(
 /// The version that the query asks for.
 pub(super) fn version(call: &Call) -> Result<Option<VersionNumber>, Failed> {
     const RULE: &str = "a version is a whole number from 1 to 24000";
-    let Some(text) = parameter(call, "version")? else { return Ok(None) };
+    let Some(text) = given(call, "version")? else { return Ok(None) };
     let number = text.parse().map_err(|_| Problem::InvalidVersion.with(&[RULE]))?;
     Ok(Some(number))
 }

@@ -1,8 +1,8 @@
 //! Lists of secrets, and what is found among them.
 
 use super::{
-    super::{Call, Context, Failed, Reply, json::Writer, page},
-    fields::{Paging, needed, parameter, wrong, wrong_cursor},
+    super::{Call, Context, Failed, Problem, Reply, json::Writer, page},
+    fields::{Paging, given, needed, parameter, wrong, wrong_cursor},
     in_file,
     named::{Below, settle},
     words,
@@ -15,6 +15,7 @@ use crate::{
 
 /// The longest text that is looked for, in characters.
 const TEXT_MAX: usize = 128;
+const BOTH: &str = "prefix is a URI, which names its mount; leave out mount, or give as prefix what follows the mount";
 
 pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
     let permit = settle(context, permit, call).await?;
@@ -46,7 +47,7 @@ pub(super) async fn search(
     if text.chars().count() > TEXT_MAX {
         return Err(wrong("q", "1 to 128 characters"));
     }
-    let within = match parameter(call, "in")?.as_deref() {
+    let within = match given(call, "in")?.as_deref() {
         None | Some("path") => Within::Path,
         Some("metadata") => Within::Metadata,
         Some("all") => Within::Both,
@@ -67,6 +68,7 @@ pub(super) async fn search(
 async fn below(context: &Context, permit: &Permit, call: &Call) -> Result<Below, Failed> {
     let (mount, prefix) = (parameter(call, "mount")?, parameter(call, "prefix")?);
     match (mount, prefix) {
+        (Some(_), Some(uri)) if uri.contains("://") => Err(Problem::AmbiguousQuery.with(&[BOTH])),
         (Some(mount), name) => {
             Below::in_mount(context, permit, &mount, name.as_deref().unwrap_or_default()).await
         }

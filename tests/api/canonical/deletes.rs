@@ -87,6 +87,7 @@ async fn parts_are_deleted() {
         ("DELETE U b#t&destroy=true", "400 FRAGMENT_NOT_ALLOWED"),
         // 65
         ("DELETE U b&destroy=yes", "400 INVALID_FIELD"),
+        ("DELETE U b&destroy=", "400 INVALID_FIELD"),
         ("DELETE U b?version=1", "400 VERSION_PIN_NOT_ALLOWED"),
         ("GET value U b&version=2", "404 VERSION_NOT_FOUND"),
         ("GET value U b", r#"{"t":{"u":1},"l":[{"m":1}]}"#),

@@ -177,6 +177,9 @@ async fn lists() {
         ("GET metadata ?limit=0", "400 INVALID_FIELD"),
         ("GET metadata ?limit=1001", "400 INVALID_FIELD"),
         ("GET metadata ?limit=x", "400 INVALID_FIELD"),
+        ("GET metadata ?limit=", "400 INVALID_FIELD"),
+        ("GET metadata ?offset=", "400 INVALID_FIELD"),
+        ("GET search ?q=x&in=", "400 INVALID_FIELD"),
         ("GET metadata ?offset=10001", "400 INVALID_FIELD"),
         ("GET metadata ?offset=-1", "400 INVALID_FIELD"),
         ("GET metadata ?cursor=AAAA&offset=1", "400 AMBIGUOUS_QUERY"),
@@ -188,6 +191,10 @@ async fn lists() {
         ("GET metadata ?mount=nope", "400 TENANT_MOUNT_MISMATCH"),
         ("GET metadata ?mount=team/x", "400 TENANT_MOUNT_MISMATCH"),
         ("GET metadata ?prefix=env", "400 ILLEGAL_SEGMENT"),
+        // Which of them says where was not told, and nothing begins so.
+        ("GET metadata ?mount=secret&prefix=U app/", "400 AMBIGUOUS_QUERY"),
+        ("GET search ?q=x&mount=secret&prefix=U app/", "400 AMBIGUOUS_QUERY"),
+        ("GET metadata ?mount=secret&prefix=yaml://secret", "400 AMBIGUOUS_QUERY"),
     ])
     .await;
 }

@@ -26,6 +26,10 @@ async fn values_are_read() {
         ("GET value U a#t?version=1&version=2", "400 AMBIGUOUS_QUERY"),
         // 48
         ("GET value U a&version=0", "400 INVALID_VERSION"),
+        // A variable of a script that is empty was the current version.
+        ("GET value U a&version=", "400 INVALID_VERSION"),
+        ("HEAD value U a&version=", "400"),
+        ("GET keys U a&version=", "400 INVALID_VERSION"),
         ("GET value U a&version=-1", "400 INVALID_VERSION"),
         ("GET value U a&version=x", "400 INVALID_VERSION"),
         ("GET value U a&version=24001", "400 INVALID_VERSION"),
