@@ -48,6 +48,13 @@ pub(super) fn in_either(headers: &HeaderMap) -> Result<Option<&[u8]>, Invalid> {
     }
 }
 
+/// Whether all that whoever asks says of himself in `Authorization` is a bearer. What is not must not pass for nothing
+/// where a bearer narrows what a certificate may.
+pub(crate) fn is_understood(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    all.all(|header| bearers(header).is_some_and(|token| !token.is_empty()))
+}
+
 /// What begins a token of ours.
 const OWN: &[u8] = b"okms.";
 

@@ -66,6 +66,8 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 const GONE: u16 = 499;
 /// The label of requests that no route was found for.
 const NO_OPERATION: &str = "none";
+/// What is said to whoever says of himself what nobody here reads.
+const NOT_UNDERSTOOD: &str = "what Authorization says is not understood; send Bearer and the token in it, or leave the header out";
 
 /// What bounds the requests of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -1049,7 +1051,7 @@ impl Edge {
     }
 
     /// Whom a request is of in a dialect that takes JWTs, where it brings one: it is judged, and who comes
-    /// with it alone is charged.
+    /// with it alone is charged. What else its header says is refused.
     async fn with_jwt(
         &self,
         sender: &Sender,
@@ -1058,6 +1060,9 @@ impl Edge {
         event: &mut Event,
         effect: Effect,
     ) -> Result<Result<Principal, Failed>, Failed> {
+        if principal.is_ok() && !bearer::is_understood(&call.head.headers) {
+            return Err(Problem::JwtInvalid.with(&[NOT_UNDERSTOOD]));
+        }
         let Some(token) = bearer::jwt(&call.head.headers) else { return Ok(principal) };
         let Some(issuer) = &self.context.bearers.issuer else {
             return if principal.is_ok() {

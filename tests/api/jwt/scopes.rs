@@ -159,6 +159,13 @@ async fn other_bearers_stay_as_they_are() {
     for none in ["x", "a.b", "okms.a.b", "hvs.x.y.z", "a.b.c.d.e"] {
         refused(&idp.read(none).await, 401, "token_invalid");
     }
+    let jwt = idp.scoped("");
+    for header in super::uris::NOT_UNDERSTOOD.map(|header| header.replace("JWT", &jwt)) {
+        for path in ["/v1/secrets/app/db", "/v1/secrets", "/v1/auth/whoami"] {
+            let headers = [("authorization", &*header)];
+            refused(&idp.client.send(Method::GET, path, &headers, "").await, 401, "token_invalid");
+        }
+    }
     // Two that differ are none, whatever each of them is.
     let bearer = format!("Bearer {}", idp.scoped("admin"));
     let both = [("authorization", &*bearer), ("x-vault-token", own)];

@@ -340,6 +340,62 @@ async fn rights_are_what_both_give() {
     }
 }
 
+/// Headers for those who authenticate themselves in which there is no bearer; the JWT is put in place of `JWT`.
+pub(super) const NOT_UNDERSTOOD: [&str; 9] = [
+    // HTTP trims the blank.
+    "Bearer ",
+    "Bearer",
+    "",
+    "Bearer\tJWT",
+    "DPoP JWT",
+    "Token JWT",
+    "JWT",
+    "Basic dXNlcjpwYXNz",
+    "BearerJWT",
+];
+
+/// A certificate's holder whose client spelt the bearer otherwise had all that the certificate has, in place of what the
+/// token's scopes give.
+#[tokio::test]
+async fn what_is_not_understood_is_no_bearer() {
+    for require_auth in [false, true] {
+        let idp = Idp::start(|config| {
+            config.secrets_api.enforce_scopes = true;
+            config.secrets_api.require_auth = require_auth;
+        })
+        .await;
+        let jwt = idp.scoped("secrets.list");
+        for http in BOTH {
+            let uris = Uris { client: idp.client.over(http) };
+            for header in NOT_UNDERSTOOD.map(|header| header.replace("JWT", &jwt)) {
+                for case in [READ, POST, "GET nothing"] {
+                    let answer = uris.ask_with(case, &[("authorization", &header)]).await;
+                    let expected = match case {
+                        "GET nothing" => "404 NOT_FOUND",
+                        _ => "401 TOKEN_INVALID",
+                    };
+                    is(&answer, expected, &format!("{case} {}", header.replace(&jwt, "JWT")));
+                    assert!(!answer.text().contains(&jwt));
+                }
+            }
+            // Nor beside one that is.
+            let good = format!("Bearer {}", idp.scoped("admin"));
+            let both = [("authorization", &*good), ("authorization", "Basic dXNlcjpwYXNz")];
+            is(&uris.ask_with(READ, &both).await, "401 TOKEN_INVALID", "both");
+            is(&uris.ask_with(READ, &both[..1]).await, r#"{"v":1}"#, "the good one");
+        }
+        // Other dialects look at no such header, as proxies send what is theirs.
+        let basic = [("authorization", "Basic dXNlcjpwYXNz")];
+        let native = idp.client.url("secret/app/db?includeData=true");
+        idp.client.send(Method::GET, &native, &basic, "").await.ok();
+        let vaults = format!("/api/{}/v1/secret/data/app/db", idp.client.id);
+        idp.client.send(Method::GET, &vaults, &basic, "").await.ok();
+        // Who is nobody is told that, as ever.
+        let nobody = Uris { client: idp.nobody() };
+        is(&nobody.ask_with(READ, &basic).await, "401 UNAUTHENTICATED", "nobody");
+    }
+}
+
 /// Two bearers that differ are none, and what is neither a JWT nor a token of ours is no reason to go on.
 #[tokio::test]
 async fn other_bearers() {
