@@ -773,22 +773,9 @@ fn they_show_what_may_be_seen_and_nothing_else() {
     let certificate = authority.certificate_pem().to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let seen = Seen::default();
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: 400,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
-    let worlds = (world(), vec(asked(), 2..6), any::<Index>());
-    let outcome = runner.run(&worlds, |(world, lists, door)| {
-        let folder = tempfile::tempdir().unwrap();
-        let lists: Vec<_> = lists.into_iter().map(|asked| asked_in(&world, asked)).collect();
-        let authority = CertificateAuthority::load(&certificate, &key).unwrap();
-        runtime.block_on(holds((folder.path(), authority), (&world, &lists, door), &seen))
-    });
-    outcome.unwrap();
     let Seen { parts, mixed, refused, wrapped, unlisted, bare, .. } = &seen;
     let Seen { found, ending, due, rotated, undone, unseen, .. } = &seen;
-    for (what, times) in [
+    let kinds = [
         ("parts", parts),
         ("mixed", mixed),
         ("refused", refused),
@@ -801,7 +788,26 @@ fn they_show_what_may_be_seen_and_nothing_else() {
         ("rotated", rotated),
         ("undone", undone),
         ("unseen", unseen),
-    ] {
-        assert!(times.get() > 0, "{what} were never seen");
+    ];
+    let missing = || kinds.iter().find(|(_, times)| times.get() == 0).map(|(what, _)| *what);
+    // Some are rare.
+    for _ in 0..5 {
+        let mut runner = TestRunner::new(ProptestConfig {
+            cases: 400,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        });
+        let worlds = (world(), vec(asked(), 2..6), any::<Index>());
+        let outcome = runner.run(&worlds, |(world, lists, door)| {
+            let folder = tempfile::tempdir().unwrap();
+            let lists: Vec<_> = lists.into_iter().map(|asked| asked_in(&world, asked)).collect();
+            let authority = CertificateAuthority::load(&certificate, &key).unwrap();
+            runtime.block_on(holds((folder.path(), authority), (&world, &lists, door), &seen))
+        });
+        outcome.unwrap();
+        if missing().is_none() {
+            break;
+        }
     }
+    assert_eq!(missing(), None, "was never seen");
 }
