@@ -559,12 +559,12 @@ fn trail(
     root: &Arc<FileRootKey>,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Option<Beginning>, Option<Arc<Recent>>), AuditError> {
-    if config.dev.helpers && config.environment == Environment::Production {
+    if config.dev.tells() && config.environment == Environment::Production {
         tracing::warn!(
             "dev.helpers is set in production: whoever may see all secrets of a domain is told there who has asked for what"
         );
     }
-    let recent = config.dev.helpers.then(|| Arc::new(Recent::new(clock.now())));
+    let recent = config.dev.tells().then(|| Arc::new(Recent::new(clock.now())));
     Ok((Beginning::open(config, root, clock, recent.as_ref())?, recent))
 }
 

@@ -65,9 +65,7 @@ impl Dev {
                 let mut config = Config::load(&file, config::environment())?;
                 config.server.listen = listen.unwrap_or(config.server.listen);
                 config.server.admin_listen = admin_listen.unwrap_or(config.server.admin_listen);
-                config.environment = Environment::Dev;
-                config.dev.helpers = true;
-                Ok::<_, ConfigError>(config)
+                Ok::<_, ConfigError>(for_development(config))
             }
         };
         let config = load()?;
@@ -83,6 +81,13 @@ impl Dev {
         greet(&root, okms_id, &app);
         serve::run_until_signal(app, signals, Files { config: file, load: Box::new(load) }).await
     }
+}
+
+/// The same for whoever develops; what somebody has said stays.
+fn for_development(mut config: Config) -> Config {
+    config.environment = Environment::Dev;
+    config.dev.helpers.get_or_insert(true);
+    config
 }
 
 fn server_names() -> Result<Vec<ServerName>, pki::Error> {
@@ -232,4 +237,30 @@ fn greet(root: &Path, id: OkmsId, app: &App) {
         root.display(),
         quote(&env_file.display().to_string()),
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The helpers were on, whatever the operator had said of them.
+    #[test]
+    fn what_is_said_of_the_helpers_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("okmsd.toml");
+        for (text, variable, expected) in [
+            ("", None, true),
+            ("", Some("false"), false),
+            ("[dev]\nhelpers = false", None, false),
+            ("[dev]\nhelpers = false", Some("true"), true),
+        ] {
+            let device = "[[audit.device]]\nkind = \"stdout\"\n";
+            fs::write(&file, format!("{device}{text}")).unwrap();
+            let said = |text: &str| ("OKMSD_DEV__HELPERS".to_owned(), text.to_owned());
+            let config = Config::load(&file, variable.map(said).into_iter()).unwrap();
+            let config = for_development(config);
+            assert_eq!(config.dev.tells(), expected, "{text} {variable:?}");
+            assert_eq!(config.environment, Environment::Dev);
+        }
+    }
 }

@@ -103,7 +103,7 @@ impl Config {
                 "is the file of one domain; set both, or neither, of it and dev.yaml_domain",
             ));
         }
-        if self.dev.helpers && self.audit.device.is_empty() {
+        if self.dev.tells() && self.audit.device.is_empty() {
             return Err(ConfigError::Value(
                 "dev.helpers",
                 "tells what the audit trail has; set a device of it, [[audit.device]]",

@@ -393,13 +393,21 @@ pub struct SecretsApi {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dev {
-    /// Whether the dialect of canonical URIs tells what was asked of late.
-    pub helpers: bool,
+    /// Whether the dialect of canonical URIs tells what was asked of late; where nobody says, `okmsd dev` does.
+    pub helpers: Option<bool>,
     /// A file of secrets, YAML.
     pub yaml_file: Option<PathBuf>,
     /// The domain that has it.
     #[serde(deserialize_with = "some_from_text")]
     pub yaml_domain: Option<OkmsId>,
+}
+
+impl Dev {
+    /// Whether what was asked of late is told.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.helpers.unwrap_or(false)
+    }
 }
 
 /// `[limits]`

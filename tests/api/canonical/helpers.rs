@@ -31,7 +31,7 @@ fn all<'v>(items: &'v [Value], member: &str) -> Vec<&'v str> {
 /// 113: where nobody has said so there is none of it, for nobody.
 #[tokio::test]
 async fn they_are_hidden() {
-    let server = TestServer::start_with(|config| config.dev.helpers = false).await;
+    let server = TestServer::start_with(|config| config.dev.helpers = Some(false)).await;
     let client = server.tenant().await;
     let operator = Client { id: client.id.clone(), ..server.operator() };
     for client in [client, operator, server.anonymous()] {

@@ -334,7 +334,7 @@ impl Prepared {
         config.audit.device = vec![audit_file(folder.path().join("audit.log"))];
         config.audit.folder = Some(folder.path().join("audit"));
         // Every operation is there.
-        config.dev.helpers = true;
+        config.dev.helpers = Some(true);
         change(&mut config);
         let clock = Arc::new(MockClock::at(START));
         Self { folder, authority, authority_key, clock, config }

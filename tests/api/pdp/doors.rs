@@ -65,7 +65,7 @@ async fn seen(client: &Client, path: &str) -> String {
 #[tokio::test]
 async fn each_operation_on_secrets_is_asked_for() {
     let pdp = Pdp::start().await;
-    let (_server, client) = pdp.server(|config| config.dev.helpers = true).await;
+    let (_server, client) = pdp.server(|config| config.dev.helpers = Some(true)).await;
     let mut forgotten = Vec::new();
     for (number, route) in rows().into_iter().enumerate() {
         let path = format!("app/asked-{number}");
@@ -85,7 +85,7 @@ async fn each_operation_on_secrets_is_asked_for() {
 #[tokio::test]
 async fn what_is_denied_is_not_done_in_any_dialect() {
     let pdp = Pdp::start().await;
-    let (server, client) = pdp.server(|config| config.dev.helpers = true).await;
+    let (server, client) = pdp.server(|config| config.dev.helpers = Some(true)).await;
     // What was denied to one is denied to it for a moment, and to nobody else.
     let eyes = server.client_of(&client.id, Http::One);
     for (number, route) in rows().into_iter().enumerate() {
@@ -114,7 +114,7 @@ async fn what_is_denied_is_not_done_in_any_dialect() {
 #[tokio::test]
 async fn where_nobody_answers_nothing_is_done_in_any_dialect() {
     let pdp = Pdp::start().await;
-    let (_server, client) = pdp.server(|config| config.dev.helpers = true).await;
+    let (_server, client) = pdp.server(|config| config.dev.helpers = Some(true)).await;
     for (number, route) in rows().into_iter().enumerate() {
         let path = format!("app/down-{number}");
         pdp.judges(|_| json!({"decision": true}));
