@@ -193,6 +193,14 @@ struct Told {
 }
 
 impl Told {
+    /// What somebody else has said of it: what permits nothing is told, or else the first.
+    fn is_judged(&mut self, id: &str, is_permitted: bool) {
+        if self.judged.is_none() || !(is_permitted || self.is_denied) {
+            self.judged = Some(cut(id));
+        }
+        self.is_denied |= !is_permitted;
+    }
+
     fn effect(&self) -> &'static str {
         match self.failure {
             _ if self.is_denied => DENY,
@@ -645,8 +653,12 @@ impl Witness for Trail {
             }
             // Its own status says so.
             Detail::Failed(_) => {}
-            Detail::Judged(id, is_permitted) => {
-                if !is_permitted || request.judged.is_none() {
+            Detail::Judged { id, is_permitted, path } => {
+                // What was said of another secret than the one that it is about is told with that.
+                let mut items = request.items.iter_mut();
+                if let Some(told) = items.find(|told| path.map(cut).as_ref() == Some(&told.path)) {
+                    told.is_judged(id, is_permitted);
+                } else if !is_permitted || request.judged.is_none() {
                     request.judged = Some(cut(id));
                 }
             }
@@ -801,12 +813,9 @@ impl Witness for Item {
             Detail::Failed(how) => {
                 self.is_told(|told| (told.has_failed, told.failure) = (true, how));
             }
-            Detail::Judged(id, is_permitted) => {
+            Detail::Judged { id, is_permitted, path: _ } => {
                 self.own().judged = Some(cut(id));
-                self.is_told(|told| {
-                    told.judged = Some(cut(id));
-                    told.is_denied |= !is_permitted;
-                });
+                self.is_told(|told| told.is_judged(id, is_permitted));
             }
             detail => self.trail.learns(detail),
         }

@@ -399,7 +399,11 @@ impl Permit {
         if let Some(purpose) = self.purpose(action)
             && let Some(verdict) = docket.asks((action, purpose), resource)
         {
-            self.learns(Detail::Judged(&verdict.id, true));
+            let path = match resource {
+                Resource::Secret(path) => Some(path.as_str()),
+                Resource::Tenant | Resource::Below(_) | Resource::AllBelow(_) => None,
+            };
+            self.learns(Detail::Judged { id: &verdict.id, is_permitted: true, path });
         }
     }
 

@@ -51,8 +51,15 @@ pub enum Detail<'a> {
     Part(&'a str, &'a str),
     /// Why it is asked for, in the words of whoever asks.
     Reason(&'a str),
-    /// By what the decision is known of whoever else judges it, and whether that permits it.
-    Judged(&'a str, bool),
+    /// What whoever else judges it has said.
+    Judged {
+        /// By what the decision is known.
+        id: &'a str,
+        /// Whether it permits it.
+        is_permitted: bool,
+        /// The path of the secret that it is about, if it is about one.
+        path: Option<&'a str>,
+    },
     /// One of the many things that it is about failed: with which status and problem its answer says so, if it
     /// says that.
     Failed(Option<(u16, &'static str)>),

@@ -26,7 +26,7 @@ use crate::{
     },
     crypto::DomainKeys,
     fair::{Bounds, Turns},
-    model::{Header, OkmsId},
+    model::{Header, OkmsId, SecretPath},
     store::{
         engine::{Engine, Read},
         kinds::{Kind, header},
@@ -93,19 +93,18 @@ impl Judge {
         let asker = permit.asker().ok_or(Error::Unjudged)?;
         self.answer(engine, keys, (docket, &asker), open.clone()).await?;
         docket.close(&open);
+        let mut denied = None;
+        // All of it is told, also what was said of others than the one that is denied.
         for question in open {
-            match docket.verdict(&question) {
-                Some(Verdict { is_permitted: true, id }) => {
-                    permit.learns(Detail::Judged(&id, true));
-                }
-                Some(Verdict { id, .. }) => {
-                    permit.learns(Detail::Judged(&id, false));
-                    return Err(Error::PdpDenied { purpose: question.purpose, id });
-                }
-                None => return Err(Error::Unjudged),
+            let verdict = docket.verdict(&question).ok_or(Error::Unjudged)?;
+            let Verdict { is_permitted, id } = verdict;
+            let path = question.path.as_ref().map(SecretPath::as_str);
+            permit.learns(Detail::Judged { id: &id, is_permitted, path });
+            if !is_permitted {
+                denied = denied.or(Some(Error::PdpDenied { purpose: question.purpose, id }));
             }
         }
-        Ok(())
+        denied.map_or(Ok(()), Err)
     }
 
     /// Has something said to all that is to be asked by and by, at once. Each is still asked by itself, and is told what was

@@ -279,11 +279,15 @@ impl Record<'_> {
 
     fn whole(&self) -> Part<'_> {
         let changes: Vec<_> = self.changes.iter().map(|change| change.change).collect();
+        // What was denied of the other end of a transfer denies all of it.
+        let mut others = self.also.iter().filter(|one| one.effect == Some("deny"));
+        let denial = if self.effect == "deny" { others.next() } else { None };
+        let denial = denial.and_then(|one| one.decision_id.as_deref());
         Part {
             purpose: self.purpose,
             effect: self.effect,
             reference: self.resource_ref,
-            decision: self.decision_id.as_deref(),
+            decision: denial.or(self.decision_id.as_deref()),
             action: self.actions.first().copied(),
             status: self.status,
             problem: self.problem,

@@ -201,7 +201,7 @@ impl Secrets {
         }
         for said in self.scope.sift(permit, keys, &asked).await? {
             if let Err(Error::PdpDenied { id, .. }) = &said {
-                permit.learns(Detail::Judged(id, false));
+                permit.learns(Detail::Judged { id, is_permitted: false, path: None });
             }
             said?;
         }

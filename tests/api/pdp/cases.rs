@@ -303,6 +303,26 @@ async fn records_have_purpose_and_decision() {
     let members =
         ["purpose", "decision_id", "effect", "resource", "problem"].map(|name| told[name].clone());
     assert_eq!(members, ["read", "d-no", "deny", "no", "PdpDenied"].map(Value::from), "{told}");
+    // 114: by URI, too, of a secret that is there or not.
+    for (method, at, body, purpose, action) in [
+        (Method::GET, value("openbao+kv2://secret/no"), "", "read", "version/getData"),
+        (
+            Method::POST,
+            "/api/secrets".to_owned(),
+            r#"{"uri":"openbao+kv2://secret/no","value":{}}"#,
+            "write",
+            "version/create",
+        ),
+    ] {
+        assert_eq!(is_denied(&client.call(method, &at, body).await), "SECRET_AUTHZ_FAILED");
+        let told = record();
+        let members = ["purpose", "decision_id", "effect", "resource", "resource_type"]
+            .map(|name| told[name].clone());
+        assert_eq!(members, [purpose, "d-no", "deny", "no", "secret"].map(Value::from), "{told}");
+        assert!(told["resource_ref"].is_string(), "{told}");
+        let action = json!(format!("okms:apikms:secret/{action}"));
+        assert!(told["actions"].as_array().unwrap().contains(&action), "{told}");
+    }
     client.call(Method::POST, "/v1/secrets/batch", r#"{"paths":["a","no"]}"#).await.ok();
     let told = record();
     let each: Vec<_> = told["also"]
@@ -370,4 +390,64 @@ async fn a_feed_ends_with_the_permission() {
     other.create("behind", "{}").await.ok();
     let told = feed.whole().await;
     assert!(told.contains("you may not see it any more") && !told.contains("behind"), "{told}");
+}
+
+/// A source that must not be read was told as permitted, and its refusal with the destination.
+#[tokio::test]
+async fn each_end_of_a_transfer_has_its_own_verdict() {
+    let pdp = Pdp::start().await;
+    let (server, client) = pdp.server(|config| config.dev.helpers = Some(true)).await;
+    for (denied, operation) in
+        [("read from", "copy"), ("write to", "copy"), ("delete from", "move"), ("-", "copy")]
+    {
+        // A denial counts for a moment.
+        let folder = format!("{}{operation}", denied.replace(' ', "-"));
+        pdp.judges(|_| json!({"decision": true}));
+        client.create(&format!("{folder}/from"), r#"{"t":1}"#).await.ok();
+        pdp.judges(move |asked| {
+            let purpose = asked["action"]["name"].as_str().unwrap().to_owned();
+            let path =
+                asked["resource"]["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+            let context = json!({"decision_id": format!("{purpose}-{path}")});
+            json!({"decision": format!("{purpose} {path}") != denied, "context": context})
+        });
+        let s = format!("openbao+kv2://secret/{folder}/");
+        let body = json!({"fromUri": format!("{s}from"), "toUri": format!("{s}to")}).to_string();
+        let at = format!("/api/secrets/{operation}");
+        let answer = client.call(Method::POST, &at, &body).await;
+        let id = denied.replace(' ', "-");
+        if denied == "-" {
+            answer.ok();
+        } else {
+            is_denied(&answer);
+            assert_eq!(answer.json()["details"]["decision_id"], *id, "{answer:?}");
+        }
+        let text = std::fs::read_to_string(server.path("audit.log")).unwrap();
+        let mut records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let told = records.rfind(|record| record["type"] == "request").unwrap();
+        let members = ["resource", "decision_id"].map(|name| told[name].clone());
+        assert_eq!(
+            members,
+            [format!("{folder}/to"), "write-to".to_owned()].map(Value::from),
+            "{denied}: {told}"
+        );
+        let source = &told["also"][0];
+        let (effect, decision) = match denied {
+            "-" | "write to" => ("permit", "read-from"),
+            _ => ("deny", &*id),
+        };
+        let members = ["name", "effect", "decision_id"].map(|name| source[name].clone());
+        assert_eq!(
+            members,
+            [&*format!("{folder}/from"), effect, decision].map(Value::from),
+            "{denied}: {told}"
+        );
+        assert_eq!(told["effect"], if denied == "-" { "permit" } else { "deny" });
+        let expected = if denied == "-" { "write-to" } else { &*id };
+        crate::harness::eventually(format!("{expected} is told"), async || {
+            let late = client.call(Method::GET, "/api/secrets/audit?limit=1", "").await;
+            late.json()["items"][0]["decision_id"] == *expected
+        })
+        .await;
+    }
 }
