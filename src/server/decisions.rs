@@ -21,7 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
 use tokio::{
@@ -31,7 +31,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fetch::{FetchError, HEAD_BYTES_MAX, UselessAuthority, whole};
+use super::fetch::{FetchError, HEAD_BYTES_MAX, UselessAuthority, trusting, whole};
 use crate::{
     auth::pdp::{Answering, Asked, DecisionPoint, NobodyAnswers},
     config::PdpAddress,
@@ -79,14 +79,7 @@ impl Credentials {
         (&authorities, key, bearer.as_ref().map(HeaderValue::as_bytes)).hash(&mut hasher);
         let mark = hasher.finish();
         let Some(authorities) = authorities else { return Ok(Self { tls: None, bearer, mark }) };
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
+        let config = trusting(authorities)?;
         let config = match certificate {
             Some((chain, key)) => config.with_client_auth_cert(chain, key)?,
             None => config.with_no_client_auth(),

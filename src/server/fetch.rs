@@ -17,7 +17,8 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder, RootCertStore,
+    client::WantsClientCert,
     pki_types::{CertificateDer, ServerName},
 };
 use tokio::{
@@ -111,17 +112,21 @@ impl Authorities {
     /// # Errors
     /// `UselessAuthority` where one of them can be none.
     pub fn of(certificates: Vec<CertificateDer<'static>>) -> Result<Self, UselessAuthority> {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates {
-            roots.add(certificate)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Arc::new(trusting(certificates)?.with_no_client_auth())))
     }
+}
+
+/// How TLS is spoken to whom these authorities vouch for.
+pub(super) fn trusting(
+    authorities: Vec<CertificateDer<'static>>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider);
+    Ok(config.with_safe_default_protocol_versions()?.with_root_certificates(roots))
 }
 
 /// How an address is reached, and each to which it leads.
