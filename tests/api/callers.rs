@@ -191,6 +191,8 @@ const OPERATIONS: &[(For, &[&str])] = &[
             "DeleteSecretVersions",
             "PostSecretUndelete",
             "PutSecretDestroy",
+            "VaultCopySecrets",
+            "VaultMoveSecrets",
             "PostSecretConfig",
             "VaultEnable",
             "VaultTune",

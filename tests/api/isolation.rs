@@ -175,7 +175,7 @@ pub(super) fn body(route: &ListedRoute, path: &str) -> String {
         "PostResource" => r#"{"name":"a domain"}"#,
         "PutResource" => r#"{"partner":null}"#,
         "PostSecretV2" => return format!(r#"{{"path":"{path}","version":{{"data":{{"v":2}}}}}}"#),
-        "CopySecretsV2" | "MoveSecretsV2" => {
+        "CopySecretsV2" | "MoveSecretsV2" | "VaultCopySecrets" | "VaultMoveSecrets" => {
             return json!({ "from": path, "to": unique("there"), "overwrite": true }).to_string();
         }
         "PathWriteSecret" => r#"{"data":{"v":2}}"#,

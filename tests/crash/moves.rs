@@ -51,7 +51,8 @@ const MOVES: usize = 6;
 async fn moves(service: &Service, permit: &Permit, number: usize) {
     let secrets = &service.secrets;
     let relocate = async |way: Way, moves: bool, overwrites: bool| {
-        secrets.relocate(permit, &way, Relocation { moves, overwrites }, NOW).await.unwrap();
+        let how = Relocation { moves, overwrites, through: &[] };
+        secrets.relocate(permit, &way, how, NOW).await.unwrap();
     };
     let way = |from: &str, to: &str| Way::between(from, to).unwrap();
     let config = service.mounts.config(permit).await.unwrap();

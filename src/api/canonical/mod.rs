@@ -15,6 +15,7 @@ mod metadata;
 mod named;
 mod parts;
 pub(super) mod recent;
+mod relocate;
 mod transfer;
 pub(super) mod tree;
 mod values;
@@ -64,9 +65,11 @@ const ROUTES: &[Route] = &[
     row!(&["POST"], "/secrets/bulk", "UriBulk", Write,
         &[SecretCreate, VersionCreate, VersionDeactivateCurrent, VersionDeactivate, VersionActivate, VersionDelete, SecretDelete],
         Tenant(bulk::bulk)),
-    row!(&["POST"], "/secrets/copy", "UriCopySecret", Write, &[VersionGetData, SecretCreate, VersionCreate], Tenant(transfer::copy)),
+    row!(&["POST"], "/secrets/copy", "UriCopySecret", Write,
+        &[VersionGetData, SecretCreate, VersionCreate, SecretGet, SecretUpdateMetadata, SecretDelete], Tenant(transfer::copy)),
     row!(&["POST"], "/secrets/move", "UriMoveSecret", Write,
-        &[VersionGetData, SecretCreate, VersionCreate, VersionDeactivateCurrent], Tenant(transfer::relocate)),
+        &[VersionGetData, SecretCreate, VersionCreate, VersionDeactivateCurrent, SecretGet, SecretUpdateMetadata, SecretDelete],
+        Tenant(transfer::relocate)),
     row!(&["GET", "HEAD"], "/secrets/audit", "UriAudit", Read, &[SecretGet], Tenant(helpers::audit)),
     row!(&["GET"], "/secrets/events", "UriEvents", Read, &[SecretGet], Tenant(helpers::events)),
 ];

@@ -87,6 +87,32 @@ impl Named {
     }
 }
 
+/// A secret with all that there is of it, or all secrets in a folder, whose URI ends in a slash.
+pub(super) struct Whole {
+    /// The URI, in the words of an answer.
+    pub(super) text: String,
+    /// Its name in the domain; of a folder it ends in a slash, and of the domain itself it is empty.
+    pub(super) name: String,
+    pub(super) view: View,
+}
+
+impl Whole {
+    /// What this URI names in the domain.
+    pub(super) async fn of(context: &Context, permit: &Permit, text: &str) -> Result<Self, Failed> {
+        let path = text.split(['#', '?']).next().unwrap_or_default();
+        if !path.ends_with('/') {
+            let named = Named::untold(context, permit, text).await?.unpinned()?.whole()?;
+            let (text, name) = (named.text(), named.path.as_str().to_owned());
+            return Ok(Self { text, name, view: named.view });
+        }
+        let uri: SecretUriPrefix = text.parse()?;
+        let Place { mount, view } = Place::of(context, permit, uri.scheme(), uri.path()).await?;
+        let folder = mount.name_below(uri.path()).unwrap_or_default();
+        let name = view.folder(folder.trim_end_matches('/'));
+        Ok(Self { text: uri.canonical(), name, view })
+    }
+}
+
 fn illegal(Invalid(text): Invalid) -> Failed {
     Problem::IllegalSegment.with(&[text])
 }

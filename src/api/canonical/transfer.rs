@@ -8,16 +8,13 @@ use super::{
     fields::Fields,
     in_file::{self, InFile},
     named::{Named, settle},
-    parts, values, words,
+    parts, relocate, values, words,
 };
 use crate::{
     auth::{Action, Permit, Resource, pdp::Purpose},
     model::{Cas, Fragment, Timestamp, VersionNumber, VersionState, secret_resource},
     service::{Adding, Include, Leave, Making, SecretValue, Transfer, Transferred},
 };
-
-const EXISTS: &str =
-    "there is something at toUri already; choose another place, or send overwrite: true";
 
 pub(super) async fn copy(context: &Context, permit: &Permit, call: &Call) -> Result<Reply, Failed> {
     answer(context, permit, call, false).await
@@ -41,7 +38,12 @@ async fn answer(
     let mut fields = Fields::of_body(&call.body)?;
     let (from, to) = (fields.text("fromUri")?, fields.text("toUri")?);
     let (overwrites, cas) = (fields.flag("overwrite", false)?, fields.cas()?);
+    let with_history = fields.flag("history", false)?;
     fields.finish()?;
+    if with_history {
+        let asked = relocate::Asked { from, to, moves, overwrites, cas };
+        return asked.perform(context, &permit, call.now).await;
+    }
     let in_file = (InFile::of(context, &permit, &from)?, InFile::of(context, &permit, &to)?);
     if in_file.0.is_some() || in_file.1.is_some() {
         let asked = Across { moves, overwrites, cas };
@@ -178,7 +180,7 @@ fn placed(
     let is_there = there
         .is_some_and(|there| fragment.is_none_or(|fragment| parts::get(there, fragment).is_ok()));
     if is_there && !overwrites {
-        return Err(Problem::DestinationExists.with(&[EXISTS]));
+        return Err(words::exists());
     }
     match fragment {
         None => parts::whole(value, bytes_max),

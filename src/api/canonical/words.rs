@@ -77,6 +77,12 @@ fn told(error: &Error) -> Option<Failed> {
     Some(problem.into())
 }
 
+/// Why something does not go where something is.
+pub(super) fn exists() -> Failed {
+    let text = "there is something at toUri already; choose another place, or send overwrite: true";
+    Problem::DestinationExists.with(&[text])
+}
+
 impl From<UriError> for Failed {
     fn from(error: UriError) -> Self {
         let problem = match error {

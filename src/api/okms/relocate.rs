@@ -46,7 +46,7 @@ async fn answer(
         None => false,
     };
     let way = Way::between(&from, &to)?;
-    let how = Relocation { moves, overwrites };
+    let how = Relocation { moves, overwrites, through: &[] };
     let gone = context.service.secrets.relocate(permit, &way, how, call.now).await?;
     let warnings: &[&str] = if body.has_unknown() { &[render::IGNORED_FIELDS] } else { &[] };
     Ok(Reply::json(Writer::object(|out| {

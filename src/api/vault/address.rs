@@ -31,6 +31,9 @@ const NO_NEW_MOUNTS: [&str; 2] = ["rotation", "secret-policies"];
 const AFTER_MOUNTS: [&str; 8] =
     ["config", "data", "delete", "destroy", "detailed-metadata", "metadata", "subkeys", "undelete"];
 
+/// Our own words behind a mount, where nothing follows them: a mount's path may have them elsewhere.
+const AT_THE_END: [&str; 2] = ["copy", "move"];
+
 const RESERVED: Invalid =
     Invalid("a mount's path cannot begin with this word, which has a meaning of its own");
 
@@ -194,15 +197,17 @@ fn intent(method: &Method, query: &str) -> (Method, Option<Invalid>) {
     (name.parse().unwrap_or(Method::GET), None)
 }
 
-/// How much of `path` is before the first word of KV2. What the server itself answers under is no
-/// mount.
+/// How much of `path` is before the first word of KV2, or before one of ours at its end. What the server
+/// itself answers under is no mount.
 fn mount(path: &str) -> usize {
     let mut end = 0;
     for (at, segment) in path.split('/').enumerate() {
         if at == 0 && NO_MOUNTS.contains(&segment) {
             return 0;
         }
-        if at > 0 && AFTER_MOUNTS.contains(&segment) {
+        let is_last = end + segment.len() == path.len();
+        let follows = AFTER_MOUNTS.contains(&segment) || is_last && AT_THE_END.contains(&segment);
+        if at > 0 && follows {
             return end - 1;
         }
         end += segment.len() + 1;
@@ -290,6 +295,12 @@ mod tests {
             ("auth/data/x", ("", "auth/data/x")),
             ("database/config", ("", "database/config")),
             ("secret", ("", "secret")),
+            ("secret/move", ("secret", "move")),
+            ("team/copy/move", ("team/copy", "move")),
+            ("team/move/data/copy", ("team/move", "data/copy")),
+            ("move", ("", "move")),
+            ("move/copy/x", ("", "move/copy/x")),
+            ("sys/mounts/copy", ("", "sys/mounts/copy")),
         ] {
             let address = of("GET", &format!("/v1/{path}")).unwrap();
             assert_eq!((address.mount(), address.rest()), expected, "{path}");
@@ -298,7 +309,7 @@ mod tests {
 
     #[test]
     fn words_that_mounts_cannot_have() {
-        for right in ["secret", "team/a", "data", "config/x", "ibmcloud/kv"] {
+        for right in ["secret", "team/a", "data", "config/x", "ibmcloud/kv", "team/move"] {
             assert_eq!(mount_path(right).unwrap().as_str(), right);
         }
         for wrong in ["sys", "sys/x", "auth/x", "api/x", "a/data", "a/b/metadata", "cubbyhole"] {

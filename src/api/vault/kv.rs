@@ -11,6 +11,7 @@ use super::{
         json::{ObjectWriter, Writer},
         outline, value,
     },
+    address::collapse,
     asked::{Asked, wrap_ttl},
     envelope,
     envelope::{KV, Parts},
@@ -24,8 +25,8 @@ use crate::{
         VersionRecord, View,
     },
     service::{
-        Changed, Error, History, Include, MetadataWrite, Patched, Secret, SecretValue, Through,
-        VersionView, Versions,
+        Changed, Error, History, Include, MetadataWrite, Patched, Relocation, Secret, SecretValue,
+        Through, VersionView, Versions, Way,
     },
 };
 
@@ -284,6 +285,39 @@ pub(super) async fn delete_metadata(asked: &Asked<'_>) -> Result<Reply, Failed> 
         Ok(()) | Err(Error::SecretNotFound) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes secrets of a mount with their history to another name in it: an addition of ours, as Vault has none.
+pub(super) async fn relocate(asked: &Asked<'_>, moves: bool) -> Result<Reply, Failed> {
+    const BOTH: Invalid = Invalid(
+        "both 'from' and 'to' must be specified: names of secrets in this mount, or of folders, which end in a slash",
+    );
+    let Asked { context, permit, call, .. } = *asked;
+    let view = view(asked).await?;
+    if call.params.address.is_folder {
+        return Err(Problem::NoRoute.into());
+    }
+    let body = fields::body(call)?;
+    let mut fields = Fields::parse(&body)?;
+    let mut named = |name| -> Result<String, Failed> {
+        let text = fields.text(name)?.filter(|text| !text.is_empty()).ok_or(BOTH)?;
+        let name = collapse(&text)?;
+        Ok(if text.ends_with('/') {
+            view.folder(&name)
+        } else {
+            view.secret(&name)?.as_str().to_owned()
+        })
+    };
+    let (from, to) = (named("from")?, named("to")?);
+    let overwrites = fields.flag("overwrite")?.unwrap_or(false);
+    let warnings = fields.warnings();
+    let way = Way::between(&from, &to)?;
+    let how = Relocation { moves, overwrites, through: &[view] };
+    let gone = context.service.secrets.relocate(permit, &way, how, call.now).await?;
+    Ok(envelope::data(call, KV, &Parts { warnings: &warnings, bytes: 64 }, |out| {
+        out.number("secrets", gone.secrets);
+        out.number("versions", gone.versions);
+    }))
 }
 
 pub(super) async fn read_config(asked: &Asked<'_>) -> Result<Reply, Failed> {

@@ -23,6 +23,7 @@ const WRITES: &[&str] = &["POST", "PUT"];
 pub(super) const USER_LOGIN: &str = "VaultUserLogin";
 /// Vault answers LIST and SCAN of these with 405.
 const NO_LISTS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
+const NO_WRITES: &[&str] = &["GET", "LIST", "SCAN", "PATCH", "DELETE"];
 const ALL: &[&str] = &["GET", "LIST", "SCAN", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Something in a tenant, with the dialect's manners around it.
@@ -205,6 +206,42 @@ pub(super) static ROUTES: &[Route] = &[
     route(NO_LISTS, "/{mount}/delete", &UNROUTED),
     route(NO_LISTS, "/{mount}/undelete", &UNROUTED),
     route(NO_LISTS, "/{mount}/destroy", &UNROUTED),
+    route(
+        WRITES,
+        "/{mount}/copy",
+        &tenant!(
+            Write,
+            "VaultCopySecrets",
+            [
+                SecretCreate,
+                VersionCreate,
+                SecretUpdateMetadata,
+                SecretGet,
+                VersionGetData,
+                SecretDelete
+            ],
+            kv::relocate(false)
+        ),
+    ),
+    route(
+        WRITES,
+        "/{mount}/move",
+        &tenant!(
+            Write,
+            "VaultMoveSecrets",
+            [
+                SecretCreate,
+                VersionCreate,
+                SecretUpdateMetadata,
+                SecretGet,
+                VersionGetData,
+                SecretDelete
+            ],
+            kv::relocate(true)
+        ),
+    ),
+    route(NO_WRITES, "/{mount}/copy", &UNROUTED),
+    route(NO_WRITES, "/{mount}/move", &UNROUTED),
     route(
         &["GET"],
         "/{mount}/config",

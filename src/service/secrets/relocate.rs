@@ -10,7 +10,7 @@ use super::Secrets;
 use crate::{
     auth::{Action, Detail, Permit, Resource, Thing},
     crypto::{DomainKeys, SecretValue},
-    model::{Growth, Header, Invalid, SecretPath, Timestamp, VersionNumber},
+    model::{Growth, Header, Invalid, MountError, SecretPath, Timestamp, VersionNumber, View},
     service::{
         ChangeName, Error,
         records::{Draft, Reader, SecretMark, open},
@@ -45,11 +45,13 @@ pub enum Way {
 
 /// How it goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Relocation {
+pub struct Relocation<'a> {
     /// Whether it is gone from where it was.
     pub moves: bool,
     /// Whether what is there already gives way, with all its versions.
     pub overwrites: bool,
+    /// The views through which its ends are named: it goes on only while those are there.
+    pub through: &'a [View],
 }
 
 /// What has gone.
@@ -105,12 +107,12 @@ impl Secrets {
     ///
     /// # Errors
     /// `Error::SecretNotFound` where there is none; `Error::SecretExists` where one is at its destination;
-    /// `Error::Invalid` where it is too much at once.
+    /// `Error::Invalid` where it is too much at once; `Error::Mount` where a view has gone meanwhile.
     pub async fn relocate(
         &self,
         permit: &Permit,
         way: &Way,
-        how: Relocation,
+        how: Relocation<'_>,
         now: Timestamp,
     ) -> Result<Relocated, Error> {
         let [from, to] = way.ends();
@@ -169,7 +171,7 @@ impl Secrets {
         permit: &Permit,
         keys: &DomainKeys,
         way: &Way,
-        how: Relocation,
+        how: Relocation<'_>,
     ) -> Result<Option<HashSet<SecretPath>>, Error> {
         let Way::Folder(from, to) = way else { return Ok(None) };
         if !self.scope.is_judged() {
@@ -229,7 +231,7 @@ impl Traveller {
     /// Drafts that it is there, and not here any more if it moves; what that adds to what the domain has.
     fn goes(
         &self,
-        how: Relocation,
+        how: Relocation<'_>,
         draft: &mut Draft<'_>,
         now: Timestamp,
     ) -> Result<Growth, Error> {
@@ -260,7 +262,7 @@ impl Traveller {
 /// What a relocation stands on.
 struct Journey<'a> {
     way: &'a Way,
-    how: Relocation,
+    how: Relocation<'a>,
     now: Timestamp,
 }
 
@@ -269,7 +271,10 @@ impl Basis for Journey<'_> {
 
     async fn read(&self, reader: &UnitReader<'_>) -> Result<Self::Facts, Error> {
         // Defaults and mounts are held as by all who write.
-        reader.config().await?;
+        let config = reader.config().await?;
+        if !self.how.through.iter().all(|view| config.has(view)) {
+            return Err(MountError::NotFound.into());
+        }
         let mut travellers = Vec::new();
         let (mut versions_left, mut bytes_left) = (VERSIONS_MAX, BYTES_MAX);
         for (from, to, record) in self.named(reader).await? {

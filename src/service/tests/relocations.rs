@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::{
-    model::{AboutPatch, Tags, VersionAct, VersionNumber},
+    model::{AboutPatch, MountError, SettingsPatch, Tags, VersionAct, VersionNumber},
     service::{Expects, Include, Put, Relocated, Relocation, Search, Versions, Way},
 };
 
-const MOVES: Relocation = Relocation { moves: true, overwrites: false };
-const COPIES: Relocation = Relocation { moves: false, overwrites: false };
+const MOVES: Relocation<'_> = Relocation { moves: true, overwrites: false, through: &[] };
+const COPIES: Relocation<'_> = Relocation { moves: false, overwrites: false, through: &[] };
 
 async fn put(service: &Service, permit: &Permit, at: &str, value: &str) {
     let about = AboutPatch { tags: Some(Tags::new(["t"]).unwrap()), ..AboutPatch::default() };
@@ -99,6 +99,24 @@ async fn all_of_it_goes() {
     let known: Vec<_> = replica.iter().map(|(path, version)| (path.as_str(), *version)).collect();
     assert_eq!(known, [("apple", 1), ("copy", 3), ("shop/b/c", 1)]);
     counting.abort();
+}
+
+/// A mount can go, or be called otherwise, between the look at what a name in it means and the commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_mount_showed_goes_nowhere_once_it_is_gone() {
+    let (_folder, service, id, _) = service().await;
+    let (permit, mounts) = (all(id), &service.mounts);
+    let [team, crew] = ["team", "crew"].map(|name| name.parse::<MountPath>().unwrap());
+    mounts.enable(&permit, &team, "", &SettingsPatch::default()).await.unwrap();
+    put(&service, &permit, "team/a", "{}").await;
+    let view = mounts.view(&permit, &team).await.unwrap().unwrap();
+    let way = Way::between("team/a", "team/b").unwrap();
+    let how = Relocation { through: std::slice::from_ref(&view), ..COPIES };
+    service.secrets.relocate(&permit, &way, how, NOW).await.unwrap();
+    mounts.rename(&permit, &team, &crew).await.unwrap();
+    let how = Relocation { overwrites: true, ..how };
+    let refused = service.secrets.relocate(&permit, &way, how, NOW).await;
+    assert!(matches!(refused, Err(Error::Mount(MountError::NotFound))), "{refused:?}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Copies and moves (cases 89 to 92, and 94; the crash suite has 93).
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::Uris;
+use crate::audit::record_of;
 
 #[tokio::test]
 async fn copies() {
@@ -52,7 +54,8 @@ async fn copies() {
         (r#"POST copy {"fromUri":"U a#t","toUri":"U b#/m/x"}"#, "400 FRAGMENT_INVALID"),
         (r#"POST copy {"fromUri":"U a"}"#, "400 MISSING_FIELD"),
         (r#"POST copy {"fromUri":"U a","toUri":"U e","overwrite":1}"#, "400 INVALID_FIELD"),
-        (r#"POST copy {"fromUri":"U a","toUri":"U e","history":true}"#, "400 UNKNOWN_FIELD"),
+        (r#"POST copy {"fromUri":"U a","toUri":"U e","histroy":true}"#, "400 UNKNOWN_FIELD"),
+        (r#"POST copy {"fromUri":"U a","toUri":"U e","history":1}"#, "400 INVALID_FIELD"),
         ("GET metadata/detail U e", "404 SECRET_NOT_FOUND"),
         // What cannot be read does not stand in the way, and is not copied.
         ("DELETE U c", "200"),
@@ -151,6 +154,120 @@ async fn moves_within_a_secret() {
         ("GET value U a", r#"{"t":2,"old":1}"#),
         (r#"POST copy {"fromUri":"U a","toUri":"U a#whole"}"#, "200"),
         ("GET value U a", r#"{"t":2,"old":1,"whole":{"t":2,"old":1}}"#),
+    ])
+    .await;
+}
+
+/// Beyond the reference: with `history` all of it goes, of a secret or of a folder, and without nothing is otherwise.
+#[tokio::test]
+async fn history_goes_along() {
+    let (server, uris) = Uris::start().await;
+    let history = async |path: &str| {
+        let mut told = uris.told(&format!("GET versions U {path}")).await;
+        told.as_object_mut().unwrap().remove("uri");
+        let owner = uris.told(&format!("GET metadata/detail U {path}")).await;
+        (told, owner["custom_metadata"].clone())
+    };
+    uris.versions("app/a", &[r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]).await;
+    uris.versions("app/b/c", &["{}"]).await;
+    uris.says(&[
+        (r#"POST metadata/owner {"uri":"U app/a","owner":"team:x"}"#, "200"),
+        (r#"POST destroy-versions {"uri":"U app/a","versions":[2]}"#, "200"),
+    ])
+    .await;
+    let before = history("app/a").await;
+    uris.says(&[
+        (
+            r#"POST copy {"fromUri":"U app/","toUri":"U shop/","history":true}"#,
+            r#"{"fromUri":"U app/","toUri":"U shop/","secrets":2,"versions":4}"#,
+        ),
+        ("GET value U app/a", r#"{"n":3}"#),
+        ("GET value U shop/a&version=1", r#"{"n":1}"#),
+        ("GET value U shop/a&version=2", "409 VERSION_DESTROYED"),
+        (r#"POST copy {"fromUri":"U app/","toUri":"U shop/","history":true}"#, "409 DESTINATION_EXISTS"),
+        (
+            r#"POST move {"fromUri":"HASHICORP+kv2://ibmcloud/kv/app/a","toUri":"U x","history":true}"#,
+            r#"{"fromUri":"hashicorp+kv2://ibmcloud/kv/app/a","toUri":"U x","secrets":1,"versions":3,"source_deleted":true}"#,
+        ),
+        ("GET value U app/a", "404 SECRET_NOT_FOUND"),
+        ("GET value U app/a&version=1", "404 SECRET_NOT_FOUND"),
+        ("GET value U x&version=1", r#"{"n":1}"#),
+    ])
+    .await;
+    assert_eq!(history("shop/a").await, before);
+    assert_eq!(history("x").await, before, "its owner and who has made it, too");
+    // What is there gives way as a whole, and is said to.
+    uris.says(&[
+        (r#"POST move {"fromUri":"U x","toUri":"U shop/a","history":true}"#, "409 DESTINATION_EXISTS"),
+        (r#"POST {"uri":"U shop/a","value":{"n":4}}"#, "200"),
+        (
+            r#"POST move {"fromUri":"U x","toUri":"U shop/a","history":true,"overwrite":true}"#,
+            r#"{"fromUri":"U x","toUri":"U shop/a","secrets":1,"versions":3,"source_deleted":true}"#,
+        ),
+        ("GET value U shop/a", r#"{"n":3}"#),
+        ("GET value U shop/a&version=4", "404 VERSION_NOT_FOUND"),
+        // Without it, or with false, the value alone goes.
+        (
+            r#"POST copy {"fromUri":"U shop/a","toUri":"U one","history":false}"#,
+            r#"{"fromUri":"U shop/a","toUri":"U one","from_version":3,"version":1,"created":true}"#,
+        ),
+        (r#"POST copy {"fromUri":"U shop/a#n","toUri":"U y","history":true}"#, "400 FRAGMENT_NOT_ALLOWED"),
+        (r#"POST copy {"fromUri":"U shop/#n","toUri":"U y/","history":true}"#, "400 FRAGMENT_NOT_ALLOWED"),
+        (r#"POST copy {"fromUri":"U shop/a?version=1","toUri":"U y","history":true}"#, "400 VERSION_PIN_NOT_ALLOWED"),
+        (r#"POST copy {"fromUri":"U shop/a","toUri":"U y","history":true,"cas":0}"#, "400 INVALID_FIELD"),
+        (r#"POST copy {"fromUri":"U shop/a","toUri":"okms+kv2://secret/shop/a","history":true}"#, "400 SAME_RESOURCE"),
+        (r#"POST copy {"fromUri":"U shop/","toUri":"U shop/","history":true}"#, "400 SAME_RESOURCE"),
+        (r#"POST copy {"fromUri":"U shop/","toUri":"U shop/in/","history":true}"#, "400 INVALID_FIELD"),
+        (r#"POST copy {"fromUri":"U shop/","toUri":"U y","history":true}"#, "400 INVALID_FIELD"),
+        (r#"POST copy {"fromUri":"U ","toUri":"U y/","history":true}"#, "400 INVALID_FIELD"),
+        (r#"POST copy {"fromUri":"U shop//","toUri":"U y/","history":true}"#, "400 ILLEGAL_SEGMENT"),
+        (r#"POST copy {"fromUri":"U */","toUri":"U y/","history":true}"#, "400 INVALID_WILDCARD"),
+        (r#"POST copy {"fromUri":"openbao+kv2://nope/a/","toUri":"U y/","history":true}"#, "400 TENANT_MOUNT_MISMATCH"),
+        (r#"POST copy {"fromUri":"yaml://secret/a","toUri":"U y","history":true}"#, "501 PROVIDER_NOT_SUPPORTED"),
+        (r#"POST move {"fromUri":"U none","toUri":"U y","history":true}"#, "404 SECRET_NOT_FOUND"),
+        (r#"POST move {"fromUri":"U none/","toUri":"U y/","history":true}"#, "404 SECRET_NOT_FOUND"),
+    ])
+    .await;
+    // Through a mount it is what that shows.
+    let mounted = uris.kv(Method::POST, "sys/mounts/team", r#"{"type":"kv-v2"}"#).await;
+    assert_eq!(mounted.status, 204);
+    uris.says(&[(
+        r#"POST move {"fromUri":"U shop/","toUri":"openbao+kv2://team/of/","history":true}"#,
+        r#"{"fromUri":"U shop/","toUri":"openbao+kv2://team/of/","secrets":2,"versions":4,"source_deleted":true}"#,
+    )])
+    .await;
+    assert_eq!(history("team/of/a").await, before);
+    // Who looks at the trail finds both ends of it.
+    let answer = uris
+        .ask(r#"POST move {"fromUri":"openbao+kv2://team/of/a","toUri":"U back","history":true}"#)
+        .await;
+    answer.ok();
+    let record = record_of(&server, &answer);
+    let ends: Vec<_> =
+        record["also"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(
+        (&record["operation"], &record["resource"], ends),
+        (&json!("UriMoveSecret"), &json!("team/of/a"), vec![json!("back")])
+    );
+}
+
+/// What is more than goes at once is refused, and nothing has gone.
+#[tokio::test]
+async fn history_has_its_size() {
+    let (_server, uris) = Uris::start().await;
+    let large = json!({"x": "y".repeat(500 << 10)}).to_string();
+    for number in 0..17 {
+        uris.client.create(&format!("large/{number}"), &large).await.ok();
+    }
+    uris.says(&[
+        (
+            r#"POST move {"fromUri":"U large/","toUri":"U other/","history":true}"#,
+            "400 INVALID_FIELD",
+        ),
+        ("GET keys U large/16", "200"),
+        ("GET keys U other/0", "404 SECRET_NOT_FOUND"),
+        ("DELETE U large/16&destroy=true", "200"),
+        (r#"POST move {"fromUri":"U large/","toUri":"U other/","history":true}"#, "200"),
     ])
     .await;
 }

@@ -239,6 +239,32 @@ async fn purposes_of_uris() {
             format!("write secret {s}c#l")
         ]
     );
+    // With its history, by whichever address.
+    let kv = format!("/api/{}/v1/secret/move", client.id);
+    let native = format!("/api/{}/v2/move", client.id);
+    for (at, from, to) in [
+        ("/api/secrets/move", format!("{s}c"), format!("{s}h")),
+        (&*kv, "h".to_owned(), "c".to_owned()),
+        (&*native, "c".to_owned(), "h".to_owned()),
+    ] {
+        let body = match at {
+            "/api/secrets/move" => json!({"fromUri": from, "toUri": to, "history": true}),
+            _ => json!({"from": from, "to": to}),
+        };
+        client.call(Method::POST, at, &body.to_string()).await.ok();
+        let (from, to) = if at == kv { ("h", "c") } else { ("c", "h") };
+        let mut asked = pdp.asked();
+        asked.sort();
+        let one = |purpose: &str, path: &str| format!("{purpose} secret {s}{path}");
+        let mut expected = vec![
+            one("destroy_versions", from),
+            one("read", from),
+            one("read_metadata", from),
+            one("write", to),
+        ];
+        expected.sort();
+        assert_eq!(asked, expected, "{at}");
+    }
     let bulk = json!({"operations": [
         {"op": "set", "uri": format!("{s}d"), "value": {"v": 1}},
         {"op": "rotate", "uri": format!("{s}d#v"), "value": 2},

@@ -24,6 +24,7 @@ mod metadata;
 mod metadata_cas;
 mod metadata_patch;
 mod mounts;
+mod moves;
 mod namespaces;
 mod pages;
 mod patch;
