@@ -183,6 +183,11 @@ impl Access {
         }
     }
 
+    /// How often what is known of the tenant had changed when it was this.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// What somebody has in a tenant.
     fn has(self: Arc<Self>, holder: &Holder<'_>) -> Result<Having, Untraced> {
         if self.rules.miss(holder.certificate()) {
@@ -400,6 +405,11 @@ impl Grants {
     /// The same under other circumstances.
     pub(super) fn under(&self, circumstances: &Circumstances) -> Self {
         self.having.clone().under(circumstances)
+    }
+
+    /// Of which state of the tenant's policies they are.
+    pub(super) fn generation(&self) -> u64 {
+        self.having.access.generation()
     }
 
     /// Whether something of `actions` may be done to something, or what is asked for in Vault's words

@@ -34,6 +34,7 @@ mod policies;
 pub mod policy;
 pub mod revoked;
 mod rules;
+mod since;
 mod system;
 mod voucher;
 mod witness;

@@ -13,6 +13,7 @@ use super::{
     patterns::Extent,
     pdp::{self, Asker, Docket, Purpose, Question},
     revoked::Revoked,
+    since::Since,
     witness::{Detail, Witness},
     word::Word,
 };
@@ -97,6 +98,11 @@ impl Held {
 impl Policy {
     const fn of(held: Held) -> Self {
         Self::Granted(held, Vec::new())
+    }
+
+    /// Whether it is what the tenant's policies say that are of this generation.
+    fn is_of(&self, generation: u64) -> bool {
+        self.held().all(|held| held.grants.generation() == generation)
     }
 
     /// What grants it, where it is not without bounds.
@@ -199,6 +205,8 @@ pub struct Permit {
     circumstances: Circumstances,
     /// For which user its token stands, if it brings one that does.
     user: Option<String>,
+    /// For whom its token stands, and to what it is narrowed, if it brings one.
+    bearer: Option<Bearer>,
     /// What scopes allow, where they bound it.
     scopes: Option<Scopes>,
     principal: Principal,
@@ -207,6 +215,8 @@ pub struct Permit {
     writes_for: Purpose,
     /// What somebody else is to judge beside it, where somebody is.
     docket: Option<Docket>,
+    /// What has come since it was given, where its holder waits for that.
+    since: Option<Since<Policy>>,
 }
 
 impl Permit {
@@ -222,8 +232,7 @@ impl Permit {
         if self.home == self.okms_id {
             return Cow::Borrowed(self);
         }
-        let docket = self.docket.as_ref().map(Docket::apart);
-        Cow::Owned(Self { okms_id: self.home, docket, ..self.clone() })
+        Cow::Owned(Self { okms_id: self.home, ..self.clone().apart() })
     }
 
     /// Whether its holder acts where he is not at home.
@@ -305,7 +314,7 @@ impl Permit {
             // Whatever token is looked at, the request is about something else.
             Some(witness) if self.pending.is_none() => {
                 let (is_allowed, by) = if self.asked.contains(action) {
-                    self.policy.decides(action, resource, asked)
+                    self.by_policy(|policy| policy.decides(action, resource, asked))
                 } else {
                     (false, None)
                 };
@@ -318,6 +327,9 @@ impl Permit {
             // What it was asked before stays a question, whatever is asked in the place of what it refuses.
             Some(docket) if is_allowed => self.note(docket, action, resource),
             _ => {}
+        }
+        if let Some(since) = self.since.as_ref().filter(|_| is_allowed && self.pending.is_none()) {
+            since.allows(action, resource, asked.is_none());
         }
         if is_allowed { Ok(()) } else { Err(Denied::of(Actions::of(&[action]))) }
     }
@@ -363,7 +375,62 @@ impl Permit {
     /// The same permit, whose decisions somebody else is to judge as well.
     #[must_use]
     pub fn judged_by(self, docket: Option<Docket>) -> Self {
-        Self { docket, ..self }
+        let since = docket.is_some().then(Since::new);
+        Self { docket, since, ..self }
+    }
+
+    /// Goes on if all that it has allowed is allowed still: for whoever has waited for somebody else's word, as the
+    /// certificate may be revoked meanwhile, or a policy be another. From here on it answers by the policies as they are.
+    /// Where those are the same, nothing is judged again.
+    ///
+    /// # Errors
+    /// `Denied` where something is not; `Denied::Untraced` where nobody knows.
+    pub fn stands(
+        &self,
+        revoked: &Revoked,
+        now: Timestamp,
+        access: &AccessDirectory,
+    ) -> Result<(), Denied> {
+        let Some(since) = &self.since else { return Ok(()) };
+        self.principal.still(revoked, now).map_err(|_| Denied::Forbidden)?;
+        let Some(policy) = self.policy_since(access)? else { return Ok(()) };
+        since.goes_by(policy);
+        for allowed in since.allowed() {
+            let asked = self.addressed.as_ref().filter(|_| !allowed.is_beside);
+            let (action, resource) = (allowed.action, allowed.resource());
+            if self.allows_at(action, resource, asked) {
+                continue;
+            }
+            if let Some(witness) = self.witness() {
+                let (_, by) = self.by_policy(|policy| policy.decides(action, resource, asked));
+                witness.decided((action, self.purpose(action)), resource, false, by);
+            }
+            return Err(Denied::of(Actions::of(&[action])));
+        }
+        Ok(())
+    }
+
+    /// What its holder's policies are by now, where they have changed. What a block asks of the request beyond its path
+    /// counts as not there: nobody has looked at that again.
+    fn policy_since(&self, access: &AccessDirectory) -> Result<Option<Policy>, Denied> {
+        let generation = access.of(self.home).generation();
+        if self.by_policy(|policy| policy.is_of(generation)) {
+            return Ok(None);
+        }
+        let has = self.principal.has(access, self.home)?;
+        let of_certificate = Policy::of(Held::new(has.under(&self.circumstances)));
+        Ok(Some(match &self.bearer {
+            Some(bearer) => Self { of_certificate, ..self.clone() }.policy_of(bearer, access)?,
+            None => of_certificate,
+        }))
+    }
+
+    /// What the rules say by which it answers now.
+    fn by_policy<T>(&self, say: impl FnOnce(&Policy) -> T) -> T {
+        match self.since.as_ref().and_then(Since::policy) {
+            Some(policy) => say(&policy),
+            None => say(&self.policy),
+        }
     }
 
     /// What somebody else is to judge, where somebody is.
@@ -426,7 +493,8 @@ impl Permit {
     }
 
     fn aimed(&self, aim: impl FnOnce(&Docket) -> Docket) -> Cow<'_, Self> {
-        pdp::aimed(self, self.docket.as_ref(), aim, |permit, docket| permit.judged_by(Some(docket)))
+        let with = |permit, docket| Self { docket: Some(docket), ..permit };
+        pdp::aimed(self, self.docket.as_ref(), aim, with)
     }
 
     /// The same permit for what goes on when its request was answered: nobody sees what it decides, and all of it is
@@ -434,7 +502,7 @@ impl Permit {
     #[must_use]
     pub fn afterwards(&self) -> Self {
         let docket = self.docket.as_ref().map(Docket::anew);
-        Self { docket, ..self.clone().seen_by(None) }
+        self.clone().seen_by(None).judged_by(docket)
     }
 
     /// Who asks, as somebody else is told who is to judge it; nobody where it is the server itself.
@@ -493,7 +561,8 @@ impl Permit {
     /// The same for a part of its request that is done, or fails, by itself.
     fn apart(self) -> Self {
         let docket = self.docket.as_ref().map(Docket::apart);
-        Self { docket, ..self }
+        let since = self.since.as_ref().map(Since::apart);
+        Self { docket, since, ..self }
     }
 
     /// Tells that something was found out of its request.
@@ -514,7 +583,8 @@ impl Permit {
         if self.pending.is_some() {
             return action == Action::DomainGet && resource == Resource::Tenant;
         }
-        self.asked.contains(action) && self.policy.allows(action, resource, asked)
+        self.asked.contains(action)
+            && self.by_policy(|policy| policy.allows(action, resource, asked))
     }
 
     /// Whether a policy in Vault's language asks something of this request beyond its path.
@@ -587,7 +657,8 @@ impl Permit {
         }
         let policy = self.policy_of(bearer, access)?;
         let user = bearer.user.clone();
-        Ok(Cow::Owned(Self { policy, user, ..self.clone() }.begin(actions)?))
+        let kept = self.since.as_ref().map(|_| bearer.clone());
+        Ok(Cow::Owned(Self { policy, user, bearer: kept, ..self.clone() }.begin(actions)?))
     }
 
     /// The permit for these actions, if there is something that they may be done to.
@@ -748,11 +819,13 @@ impl Permit {
             addressed: None,
             circumstances: Circumstances::default(),
             user: None,
+            bearer: None,
             scopes: None,
             principal,
             witness: None,
             writes_for: Purpose::Write,
             docket: None,
+            since: None,
         }
     }
 }
@@ -890,11 +963,13 @@ impl Principal {
             addressed,
             circumstances,
             user: None,
+            bearer: None,
             scopes: None,
             principal: self.clone(),
             witness: None,
             writes_for: Purpose::Write,
             docket: None,
+            since: None,
         };
         if brings_token || permit.is_visitors() { Ok(permit) } else { permit.begin(actions) }
     }

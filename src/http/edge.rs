@@ -1232,6 +1232,7 @@ impl Edge {
                 client: call.client,
                 dialect: dialect.name(),
                 now: call.now,
+                machine_now: call.machine_now,
             };
             Docket::new(request, Some(Arc::clone(seat) as Arc<dyn Rest>))
         });

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Action, Detail, Permit, Resource,
+        Action, Denied, Detail, Permit, Resource,
         pdp::{
             Answer, Asker, DecisionPoint, Docket, Kept, NobodyAnswers, Provenance, Question,
             Verdict, ask,
@@ -26,7 +26,7 @@ use crate::{
     },
     crypto::DomainKeys,
     fair::{Bounds, Turns},
-    model::{Header, OkmsId, SecretPath},
+    model::{Header, OkmsId, SecretPath, Timestamp},
     store::{
         engine::{Engine, Read},
         kinds::{Kind, header},
@@ -56,6 +56,9 @@ pub enum Decided {
 /// Who is told of decisions, and how long those took that were asked for.
 pub type OnDecision = Box<dyn Fn(Decided, Option<Duration>) + Send + Sync>;
 
+/// Says whether what a permit has allowed is allowed still, at a moment of the machine's clock.
+pub(super) type Standing = Box<dyn Fn(&Permit, Timestamp) -> Result<(), Denied> + Send + Sync>;
+
 /// Somebody who judges what permits allow.
 pub struct Judge {
     point: Arc<dyn DecisionPoint>,
@@ -64,19 +67,28 @@ pub struct Judge {
     kept: Kept,
     turns: Arc<Turns<OkmsId>>,
     on_decision: OnDecision,
+    standing: Standing,
 }
 
 impl Judge {
     /// One that answers within this time, or has not answered.
     #[must_use]
     pub fn new(point: Arc<dyn DecisionPoint>, time: Duration, on_decision: OnDecision) -> Self {
-        Self { point, time, kept: Kept::default(), turns: Turns::new(ASKING), on_decision }
+        let standing: Standing = Box::new(|_, _| Ok(()));
+        let turns = Turns::new(ASKING);
+        Self { point, time, kept: Kept::default(), turns, on_decision, standing }
+    }
+
+    /// The same, which has whoever has waited for an answer ask the domain's own policies again.
+    pub(super) fn held_against(self, standing: Standing) -> Self {
+        Self { standing, ..self }
     }
 
     /// Goes on if all that the permit was asked may be done.
     ///
     /// # Errors
-    /// `Error::PdpDenied` where it may not; `Error::PdpUnavailable` where nobody knows.
+    /// `Error::PdpDenied` where it may not; `Error::PdpUnavailable` where nobody knows; `Error::Denied` where it could not be
+    /// waited for, as the domain's own policies do not allow it any more.
     pub(super) async fn judge(
         &self,
         engine: &dyn Engine,
@@ -91,7 +103,7 @@ impl Judge {
             return Ok(());
         }
         let asker = permit.asker().ok_or(Error::Unjudged)?;
-        self.answer(engine, keys, (docket, &asker), open.clone()).await?;
+        self.answer(engine, keys, (permit, docket, &asker), open.clone()).await?;
         docket.close(&open);
         let mut denied = None;
         // All of it is told, also what was said of others than the one that is denied.
@@ -111,7 +123,8 @@ impl Judge {
     /// said of it; where nobody has answered, too.
     pub(super) async fn foresee(&self, engine: &dyn Engine, keys: &DomainKeys, permit: &Permit) {
         if let (Some(docket), Some(asker)) = (permit.docket(), permit.asker()) {
-            let _told_to_each = self.answer(engine, keys, (docket, &asker), docket.open()).await;
+            let asked = (permit, docket, &asker);
+            let _told_to_each = self.answer(engine, keys, asked, docket.open()).await;
         }
     }
 
@@ -138,7 +151,7 @@ impl Judge {
             let mut different = questions.clone();
             let mut seen = HashSet::new();
             different.retain(|question| seen.insert(question.clone()));
-            self.answer(engine, keys, (docket, &asker), different).await?;
+            self.answer(engine, keys, (permit, docket, &asker), different).await?;
             for question in questions {
                 let Verdict { is_permitted, id } =
                     docket.verdict(&question).ok_or(Error::Unjudged)?;
@@ -149,12 +162,12 @@ impl Judge {
         Ok(said)
     }
 
-    /// Has something said to all of these.
+    /// Has something said to all of these. Who has waited for that is judged by the domain's own policies again.
     async fn answer(
         &self,
         engine: &dyn Engine,
         keys: &DomainKeys,
-        (docket, asker): (&Docket, &Asker),
+        (permit, docket, asker): (&Permit, &Docket, &Asker),
         mut questions: Vec<Question>,
     ) -> Result<(), Error> {
         let (tenant, now) = (keys.id(), Instant::now());
@@ -201,7 +214,7 @@ impl Judge {
             self.kept.keep((asker, tenant, &question), &verdict, reuse, came);
             docket.says(question, verdict);
         }
-        Ok(())
+        Ok((self.standing)(permit, docket.request().machine_now)?)
     }
 
     async fn asked(

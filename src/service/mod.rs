@@ -222,7 +222,12 @@ impl Service {
 
     /// Has what permits allow judged by this one, too, from now on.
     pub fn is_judged_by(&self, judge: Judge) {
-        self.scope.is_judged_by(judge);
+        let (revocations, access) =
+            (Arc::clone(&self.revocations), Arc::clone(self.access.directory()));
+        let standing = move |permit: &Permit, now: Timestamp| {
+            permit.stands(revocations.revoked(), now, &access)
+        };
+        self.scope.is_judged_by(judge.held_against(Box::new(standing)));
     }
 
     /// Whether somebody judges what permits allow, so that each permit needs a docket.

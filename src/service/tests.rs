@@ -338,7 +338,8 @@ async fn a_unit_that_is_overtaken_begins_anew() {
 async fn what_nobody_has_judged_is_not_committed() {
     let (_folder, service, id, ends) = service().await;
     let keys = service.scope.keys(&all(id)).await.unwrap();
-    let request = Request { id: "r".into(), client: None, dialect: "d", now: NOW };
+    let request =
+        Request { id: "r".into(), client: None, dialect: "d", now: NOW, machine_now: NOW };
     let permit = all(id).judged_by(Some(Docket::new(request, None)));
     let change = Change { name: ChangeName::Test, turns: &["a"], by: Some(&permit) };
     let outcome = service.scope.unit(change, &keys, ConfigBasis, |_, draft| {

@@ -169,6 +169,7 @@ mod tests {
             client: Some([127, 0, 0, 1].into()),
             dialect: "canonical",
             now: Timestamp::from_unix_seconds(0),
+            machine_now: Timestamp::from_unix_seconds(0),
         };
         let of = Provenance {
             owner: Some("o".to_owned()),

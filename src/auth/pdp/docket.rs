@@ -29,6 +29,8 @@ pub struct Request {
     pub dialect: &'static str,
     /// The moment at which it counts.
     pub now: Timestamp,
+    /// The same by the machine's clock, by which certificates live.
+    pub machine_now: Timestamp,
 }
 
 /// What a request holds of what others may need while it waits for somebody else's word.
@@ -271,7 +273,8 @@ mod tests {
 
     fn docket() -> Docket {
         let now = Timestamp::from_unix_seconds(0);
-        Docket::new(Request { id: "r".into(), client: None, dialect: "d", now }, None)
+        let request = Request { id: "r".into(), client: None, dialect: "d", now, machine_now: now };
+        Docket::new(request, None)
     }
 
     fn asked(action: Action) -> (Action, Purpose) {

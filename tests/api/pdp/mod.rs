@@ -4,6 +4,7 @@
 mod cases;
 mod doors;
 mod failures;
+mod meanwhile;
 mod several;
 mod tls;
 
