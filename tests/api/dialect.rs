@@ -16,7 +16,7 @@ use okmsd::{
         Call, Context, DIALECTS, Dialect, Effect, Failed, Handler, Operation, Reply, Route, Stream,
     },
     app::{CommitMetrics, Over},
-    auth::{Action, Permit},
+    auth::{Action, Permit, Resource},
     config::{Config, Span},
     metrics::Metrics,
     service::Include,
@@ -25,6 +25,7 @@ use okmsd::{
 
 use crate::{
     harness::{BOTH, Http, TestServer, eventually},
+    pdp::{Mode, Pdp},
     wire::*,
 };
 
@@ -34,7 +35,20 @@ struct Loud;
 static ROUTES: &[Route] = &[
     Route { methods: &["GET"], pattern: "/secret/{path}", operation: &SHOUT },
     Route { methods: &["GET"], pattern: "/secret", operation: &TRICKLE },
+    Route { methods: &["GET"], pattern: "/careless/{path}", operation: &CARELESS },
 ];
+
+/// Asks its permit, and has that judged by nobody: what no operation of ours does.
+static CARELESS: Operation = Operation {
+    id: "Careless",
+    effect: Effect::Read,
+    actions: &[Action::SecretGet],
+    handler: Handler::Tenant(|_, permit, call| {
+        let path = call.params.path.as_ref().unwrap();
+        let allowed = permit.check(Action::SecretGet, Resource::Secret(path));
+        Box::pin(ready(allowed.map(|()| Reply::ok("text/plain", "told")).map_err(Failed::from)))
+    }),
+};
 
 /// How many streams have nobody to take them any more.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
@@ -151,6 +165,25 @@ async fn a_dialect_in_a_few_lines() {
     }
     let (_, figures) = server.admin("/metrics").await;
     assert!(figures.contains(r#"operation="Shout""#), "{figures}");
+}
+
+/// An operation that forgets to have judged what it was allowed tells nothing that is not: before an answer leaves, the
+/// edge has judged what is open.
+#[tokio::test]
+async fn what_nobody_has_judged_does_not_leave() {
+    let pdp = Pdp::start().await;
+    let url = format!("http://{}", pdp.address);
+    let server = loud(|config| config.pdp.url = Some(url.parse().unwrap())).await;
+    let client = server.tenant().await;
+    let ask =
+        async |path: &str| client.call(Method::GET, &format!("/loud/careless/{path}"), "").await;
+    let told = ask("a").await;
+    assert_eq!((told.status.as_u16(), told.text()), (200, "told"));
+    assert_eq!(pdp.asked(), ["read_metadata secret openbao+kv2://secret/a"]);
+    pdp.judges(|_| serde_json::json!({"decision": false}));
+    assert_eq!(ask("b").await.status, 403);
+    pdp.does(Mode::Says(500, Vec::new()));
+    assert_eq!(ask("c").await.status, 503);
 }
 
 /// An answer that comes as it is made: no deadline of requests ends it, its own does; who takes
