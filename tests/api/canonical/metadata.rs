@@ -1,11 +1,14 @@
-//! What is known of secrets, and lists of them (cases 72 to 84; of 85, more secrets than one call looks at, `service` has
-//! the test).
+//! What is known of secrets, and lists of them (cases 72 to 85).
 
 use hyper::Method;
+use okmsd::store::engine::Batch;
 use serde_json::{Value, json};
 
-use super::Uris;
-use crate::harness::START_TEXT;
+use super::{
+    Uris,
+    stored::{beneath, put},
+};
+use crate::harness::{START_TEXT, TestServer};
 
 fn custom(detail: &Value) -> Value {
     detail["custom_metadata"].clone()
@@ -255,4 +258,29 @@ async fn searches() {
         (&most, "200"),
     ])
     .await;
+}
+
+/// 85: a search looks at so many at once, and its cursor finds what lies behind.
+#[tokio::test]
+async fn one_of_twenty_thousand_is_found() {
+    let (server, engine) = TestServer::in_memory().await;
+    let uris = Uris { client: server.tenant().await };
+    uris.versions("heap/19999-needle", &["{}"]).await;
+    let (keys, header) = beneath(&server, &*engine, &uris, "heap/19999-needle").await;
+    let straws: Vec<_> =
+        (0..19_999).map(|number| put(&keys, &format!("heap/{number:05}-straw"), &header)).collect();
+    for straws in straws.chunks(1_000) {
+        engine.commit(Batch::of(straws.to_vec())).await.unwrap();
+    }
+    let first = uris.told("GET search ?q=NEEDLE").await;
+    assert_eq!((&first["items"], &first["has_more"]), (&json!([]), &json!(true)), "{first}");
+    let (mut page, mut pages) = (first, 1);
+    while page["has_more"] == true {
+        let cursor = page["next_cursor"].as_str().unwrap().to_owned();
+        page = uris.told(&format!("GET search ?q=NEEDLE&cursor={cursor}")).await;
+        pages += 1;
+    }
+    let found: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| &item["uri"]).collect();
+    assert_eq!(found, ["openbao+kv2://secret/heap/19999-needle"], "{page}");
+    assert!((2..=3).contains(&pages), "{pages}");
 }

@@ -13,6 +13,7 @@ mod metadata;
 mod moves;
 mod reads;
 mod settings;
+mod stored;
 mod uris;
 mod writes;
 

@@ -1,10 +1,14 @@
-//! Writes of values and of parts of them (cases 23 to 45, and 70, 71; of 43 `words` has the code).
+//! Writes of values and of parts of them (cases 23 to 45, and 70, 71).
 
 use hyper::Method;
+use okmsd::{model::VersionNumber, store::engine::Batch};
 use serde_json::{Value, json};
 
-use super::{Uris, refused};
-use crate::harness::BOTH;
+use super::{
+    Uris, refused,
+    stored::{beneath, put},
+};
+use crate::harness::{BOTH, TestServer};
 
 #[tokio::test]
 async fn values_are_written() {
@@ -225,5 +229,34 @@ async fn rotations() {
         r#"POST rotate {"uri":"U c","value":{}}"#,
         r#"{"uri":"U c","version":1,"previous_version":null,"rotated_at":"NOW"}"#,
     )])
+    .await;
+}
+
+/// 43
+#[tokio::test]
+async fn numbers_are_used_up() {
+    let (server, engine) = TestServer::in_memory().await;
+    let uris = Uris { client: server.tenant().await };
+    uris.versions("a", &[r#"{"t":0}"#]).await;
+    // All but one of its numbers are used, and those versions pruned.
+    let (keys, mut header) = beneath(&server, &*engine, &uris, "a").await;
+    header.current = Some(VersionNumber::new(23_999).unwrap());
+    header.oldest = 23_999;
+    engine.commit(Batch::of(vec![put(&keys, "a", &header)])).await.unwrap();
+    uris.says(&[
+        (
+            r#"POST {"uri":"U a","value":{"t":1}}"#,
+            r#"{"uri":"U a","version":24000,"created":false,"created_at":"NOW"}"#,
+        ),
+        (r#"POST {"uri":"U a","value":{"t":2}}"#, "400 VERSIONS_USED_UP"),
+        (r#"POST {"uri":"U a#t","value":3}"#, "400 VERSIONS_USED_UP"),
+        (r#"POST rotate {"uri":"U a","value":{}}"#, "400 VERSIONS_USED_UP"),
+        ("GET value U a", r#"{"t":1}"#),
+        // Another one goes on, as its words say.
+        (r#"POST copy {"fromUri":"U a","toUri":"U b"}"#, "200"),
+        (r#"POST copy {"fromUri":"U b","toUri":"U a","overwrite":true}"#, "400 VERSIONS_USED_UP"),
+        ("DELETE U a&destroy=true", "200"),
+        (r#"POST {"uri":"U a","value":{}}"#, "200"),
+    ])
     .await;
 }
