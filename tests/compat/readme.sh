@@ -7,11 +7,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=okmsd-dev
 output=$(mktemp)
 server=
+pdp=
 finish() {
-    if [ -n "$server" ]; then
-        kill "$server" 2>/dev/null || true
-        wait "$server" 2>/dev/null || true
-    fi
+    for one in $server $pdp; do
+        kill "$one" 2>/dev/null || true
+        wait "$one" 2>/dev/null || true
+    done
     rm -rf "$folder" "$output"
 }
 trap finish EXIT
@@ -173,3 +174,30 @@ for _ in $(seq 1 100); do
 done
 grep -q "okmsId *$id" "$output"
 echo "ok       a second start keeps the domain"
+
+# And a third asks the policy decision point of docs/PDP.md, which is in Python and does as the page says.
+kill "$server"
+wait "$server" || { echo "readme: the server did not stop cleanly" >&2; exit 1; }
+python3 -c "$(block pdp-python docs/PDP.md)" 2>/dev/null &
+pdp=$!
+for _ in $(seq 1 100); do
+    (exec 3<>/dev/tcp/127.0.0.1/9999) 2>/dev/null && break
+    sleep 0.1
+done
+{ echo; block pdp-toml docs/PDP.md; } >>"$folder/okmsd.toml"
+: >"$output"
+target/release/okmsd dev >"$output" &
+server=$!
+for _ in $(seq 1 100); do
+    grep -q '^curl .*includeData' "$output" && break
+    sleep 0.1
+done
+answers=$(bash -euo pipefail -c "$(block pdp docs/PDP.md)")
+grep -q '"uri":"openbao+kv2://secret/team/a","version":1,"created":true' <<<"$answers"
+[ "$(grep -c 'd-1' <<<"$answers")" -eq 4 ]
+grep -q '"code":"SECRET_AUTHZ_FAILED".*"decision_id":"d-1"' <<<"$answers"
+if grep -q 'correct horse' <<<"$answers"; then
+    echo "readme: the policy decision point's word does not count" >&2
+    exit 1
+fi
+echo "ok       the lines of docs/PDP.md, and its policy decision point"
