@@ -69,7 +69,10 @@ impl Events {
 
     /// Reads until there are so many records; they, and the ids behind which a feed goes on.
     pub async fn records(&mut self, least: usize) -> Vec<(String, Value)> {
+        // It shows that it lives, whether there is something to tell or not.
+        let end = Instant::now() + PATIENCE;
         while events(&self.text).len() < least {
+            assert!(Instant::now() < end, "nothing more than {}", self.text);
             assert!(self.more().await, "it ended: {}", self.text);
         }
         events(&self.text)
