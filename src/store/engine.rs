@@ -246,6 +246,24 @@ pub struct Change {
     pub touched: Vec<Touched>,
 }
 
+impl Change {
+    /// That of these changes.
+    pub fn of<'a>(
+        revision: Revision,
+        moment: Option<u64>,
+        ops: impl IntoIterator<Item = &'a Op>,
+    ) -> Self {
+        let touched = |op: &Op| match op {
+            Op::Put(space, key, _) => Touched::Put(*space, key.clone()),
+            Op::Delete(space, key) => Touched::Deleted(*space, key.clone()),
+            Op::DeleteRange(space, from, to) => {
+                Touched::DeletedRange(*space, from.clone(), to.clone())
+            }
+        };
+        Self { revision, moment, touched: ops.into_iter().map(touched).collect() }
+    }
+}
+
 /// What a commit touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Touched {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::engine::{Change, Changes, ChangesError, Op, Revision, Touched};
+use super::engine::{Change, Changes, ChangesError, Revision, Touched};
 
 /// So much is remembered, in bytes of keys with what each costs beside them.
 const BYTES: usize = 8 << 20;
@@ -49,16 +49,10 @@ impl Feed {
     }
 
     /// Tells a commit that is durable. To be called in the order of revisions.
-    pub fn tell<'a>(
-        &self,
-        revision: Revision,
-        moment: Option<u64>,
-        ops: impl IntoIterator<Item = &'a Op>,
-    ) {
-        let change = Change { revision, moment, touched: ops.into_iter().map(touched).collect() };
+    pub fn tell(&self, change: Change) {
         let mut state = self.state();
         state.bytes += cost(&change);
-        state.last = revision;
+        state.last = change.revision;
         state.changes.push_back(change);
         while state.bytes > self.bytes
             && let Some(oldest) = state.changes.pop_front()
@@ -68,6 +62,25 @@ impl Feed {
         }
         drop(state);
         self.news.notify_waiters();
+    }
+
+    /// Forgets everything up to `revision`, which may be of another history: whoever follows reads anew.
+    pub fn skip_to(&self, revision: Revision) {
+        let mut state = self.state();
+        *state = State { changes: VecDeque::new(), bytes: 0, floor: revision, last: revision };
+        drop(state);
+        self.news.notify_waiters();
+    }
+
+    /// Waits until `is_enough` of the last revision that was told.
+    pub async fn until(&self, is_enough: impl Fn(Revision) -> bool) {
+        loop {
+            let news = self.news.notified();
+            if is_enough(self.last()) {
+                return;
+            }
+            news.await;
+        }
     }
 
     /// The changes after `revision`, at least one: waits for it.
@@ -105,14 +118,6 @@ impl Feed {
     }
 }
 
-fn touched(op: &Op) -> Touched {
-    match op {
-        Op::Put(space, key, _) => Touched::Put(*space, key.clone()),
-        Op::Delete(space, key) => Touched::Deleted(*space, key.clone()),
-        Op::DeleteRange(space, from, to) => Touched::DeletedRange(*space, from.clone(), to.clone()),
-    }
-}
-
 fn cost(change: &Change) -> usize {
     let keys = change.touched.iter().map(|touched| match touched {
         Touched::Put(_, key) | Touched::Deleted(_, key) => key.len(),
@@ -124,7 +129,10 @@ fn cost(change: &Change) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{crypto::Sealed, store::kinds::header::SPACE};
+    use crate::{
+        crypto::Sealed,
+        store::{engine::Op, kinds::header::SPACE},
+    };
 
     fn put(key: &[u8]) -> Op {
         Op::Put(SPACE, key.to_vec(), Sealed::public(vec![7; 1000]))
@@ -138,7 +146,7 @@ mod tests {
     async fn what_is_told_is_read_in_order_from_anywhere() {
         let feed = Feed::after(Revision(4));
         for revision in [5, 7, 8] {
-            feed.tell(Revision(revision), Some(revision), &[put(b"k")]);
+            feed.tell(Change::of(Revision(revision), Some(revision), &[put(b"k")]));
         }
         for (after, expected) in
             [(4, vec![5, 7, 8]), (5, vec![7, 8]), (6, vec![7, 8]), (7, vec![8])]
@@ -162,15 +170,28 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!follower.is_finished());
-        feed.tell(Revision(1), None, &[put(b"k")]);
+        feed.tell(Change::of(Revision(1), None, &[put(b"k")]));
         assert_eq!(revisions(&follower.await.unwrap()), [1]);
+    }
+
+    #[tokio::test]
+    async fn who_follows_what_was_set_back_reads_anew() {
+        let feed = Feed::after(Revision(0));
+        feed.tell(Change::of(Revision(9), None, &[put(b"k")]));
+        feed.skip_to(Revision(5));
+        for before in [0, 9] {
+            assert!(matches!(feed.changes(Revision(before)).await, Err(ChangesError::TooOld)));
+        }
+        feed.until(|last| last == Revision(5)).await;
+        feed.tell(Change::of(Revision(6), None, &[put(b"k")]));
+        assert_eq!(revisions(&feed.changes(Revision(5)).await.unwrap()), [6]);
     }
 
     #[tokio::test]
     async fn what_is_too_old_is_said() {
         let feed = Feed::bounded(Revision(0), 10 * (2 * EACH + 1));
         for revision in 1..=100 {
-            feed.tell(Revision(revision), None, &[put(b"k")]);
+            feed.tell(Change::of(Revision(revision), None, &[put(b"k")]));
         }
         assert!(matches!(feed.changes(Revision(89)).await, Err(ChangesError::TooOld)));
         let kept: Vec<_> = (91..=100).collect();

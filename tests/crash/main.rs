@@ -31,6 +31,9 @@ mod moves;
 #[path = "../support/mtls.rs"]
 mod mtls;
 mod packing;
+#[path = "../support/cluster.rs"]
+mod cluster;
+mod postgres;
 mod power;
 mod ranges;
 mod storage;

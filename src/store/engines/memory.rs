@@ -12,7 +12,7 @@ use std::{
 
 use crate::store::{
     engine::{
-        Batch, Changes, ChangesError, CommitError, Cut, Engine, Entry, Expect, Found, Fut, Health,
+        Batch, Change, Changes, ChangesError, CommitError, Cut, Engine, Entry, Expect, Found, Fut, Health,
         Observer, Op, Parts, Read, ReadError, Record, Revision, Snapshot, Space,
     },
     feed::Feed,
@@ -121,7 +121,7 @@ impl Engine for MemoryEngine {
         let moment = self.observer.as_ref().and_then(|observer| observer.moment());
         state.moment = moment.max(state.moment);
         let ops = batch.placed(revision);
-        self.feed.tell(revision, state.moment, &ops);
+        self.feed.tell(Change::of(revision, state.moment, &ops));
         for op in ops {
             state.apply(op, revision);
         }

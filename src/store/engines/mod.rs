@@ -3,5 +3,7 @@
 //! Owns the choice of foreign storage crates: nothing outside this folder names one. Never does:
 //! encryption, key layout, retries.
 
+mod lanes;
 pub mod memory;
+pub mod postgres;
 pub mod redb;

@@ -13,7 +13,7 @@ use super::{
     queue::Job,
     shared::Shared,
 };
-use crate::store::engine::CommitError;
+use crate::store::{engine::CommitError, engines::lanes::Queued};
 
 /// Looks at what a batch removes on a thread of `runtime`, and queues it again.
 pub(super) fn look_apart(shared: &Arc<Shared>, mut job: Job, runtime: &Handle) {

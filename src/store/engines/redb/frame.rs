@@ -17,7 +17,7 @@ use twox_hash::XxHash3_64;
 use crate::{
     crypto::Sealed,
     store::{
-        engine::{Op, Revision, Space},
+        engine::{Change, Op, Revision, Space},
         feed::Feed,
     },
 };
@@ -66,7 +66,7 @@ impl Group {
     pub(super) fn tell(&self, feed: &Feed) {
         let mut revision = self.first;
         for batch in &self.batches {
-            feed.tell(revision, self.moment, batch);
+            feed.tell(Change::of(revision, self.moment, batch));
             revision = Revision(revision.0 + 1);
         }
     }

@@ -2,14 +2,10 @@
 //!
 //! Owns the batches between a caller and the writer's thread. Always holds: the queue is bounded by
 //! count and by bytes, and a batch that does not fit is refused at once; a batch in the queue is
-//! either given to the writer or refused, never forgotten. Tenants take turns, so that the batch of
-//! a quiet one waits for the group under way and for a turn of each other, not for all that
-//! somebody else has queued, one that weighs more having more of a turn; and a tenant may hold as much as is free, half of the queue where it
-//! is alone, so that there is always room for another one. Never does: waiting on the caller's
-//! side.
+//! either given to the writer or refused, never forgotten; tenants take turns ([`Lanes`]). Never
+//! does: waiting on the caller's side.
 
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -18,19 +14,15 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use super::look::Looked;
 use crate::{
-    fair::{Tenant, Weights},
-    store::engine::{Batch, CommitError, Op, Revision},
+    fair::Weights,
+    store::{
+        engine::{Batch, CommitError, Op, Revision},
+        engines::lanes::{Lanes, Limits, Queued},
+    },
 };
 
 /// How the writer answers a batch.
 pub(super) type Reply = oneshot::Sender<Result<Revision, CommitError>>;
-
-/// How much may be in one place.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) batches: usize,
-    pub(super) bytes: usize,
-}
 
 /// A batch and who waits for it.
 pub(super) struct Job {
@@ -51,9 +43,11 @@ impl Job {
         Self { batch, reply, looked: None, runtime }
     }
 
-    /// Whose batch it is.
-    pub(super) fn tenant(&self) -> Tenant {
-        tenant(&self.batch)
+}
+
+impl Queued for Job {
+    fn batch(&self) -> &Batch {
+        &self.batch
     }
 }
 
@@ -75,24 +69,13 @@ pub(super) enum NotTaken {
 
 /// The queue before the writer.
 pub(super) struct Queue {
-    limits: Limits,
     state: Mutex<State>,
     wake: Condvar,
 }
 
-/// What a tenant's turn is worth, in bytes. A batch counts for a turn at least: a place in the group
-/// and its judgement are worth as much, and so beside somebody's many small batches another one has
-/// saved up for a large value within a group.
-const TURN: usize = 16 << 10;
-
 #[derive(Default)]
 struct State {
-    lanes: HashMap<Tenant, Lane>,
-    weights: Arc<Weights>,
-    /// The tenants that have something in their lanes, the next one first.
-    turns: VecDeque<Tenant>,
-    batches: usize,
-    bytes: usize,
+    waiting: Lanes<Job>,
     /// When the writers are to look after things though nothing waits.
     due: Option<Instant>,
     woken: bool,
@@ -111,19 +94,10 @@ enum LogState {
     Awaited,
 }
 
-/// What one tenant has queued, in the order of arrival.
-#[derive(Default)]
-struct Lane {
-    jobs: VecDeque<Job>,
-    bytes: usize,
-    /// What is left of its turn.
-    credit: usize,
-}
-
 impl Queue {
     pub(super) fn new(limits: Limits, weights: &Arc<Weights>) -> Self {
-        let state = State { weights: Arc::clone(weights), ..State::default() };
-        Self { limits, state: Mutex::new(state), wake: Condvar::new() }
+        let state = State { waiting: Lanes::new(limits, weights), ..State::default() };
+        Self { state: Mutex::new(state), wake: Condvar::new() }
     }
 
     /// Takes a batch in, or says at once why not.
@@ -132,7 +106,7 @@ impl Queue {
         if state.closed {
             return Err(NotTaken::Closed);
         }
-        state.push(job, self.limits)?;
+        state.waiting.push(job).map_err(|_| NotTaken::Full)?;
         drop(state);
         self.wake.notify_one();
         Ok(())
@@ -148,7 +122,7 @@ impl Queue {
             let _ = job.reply.send(Err(stopped));
             return;
         }
-        state.add(job);
+        state.waiting.add(job);
         drop(state);
         self.wake.notify_one();
     }
@@ -197,9 +171,9 @@ impl Queue {
             let left = state.due.map(|due| due.saturating_duration_since(Instant::now()));
             // First, as there may always be something that waits.
             if std::mem::take(&mut state.woken) || left.is_some_and(|left| left.is_zero()) {
-                return if state.closed && state.batches == 0 { Call::Closed } else { Call::Due };
+                return if state.closed && state.waiting.is_empty() { Call::Closed } else { Call::Due };
             }
-            if state.batches > 0 {
+            if !state.waiting.is_empty() {
                 return Call::Ready;
             }
             if state.closed {
@@ -217,7 +191,7 @@ impl Queue {
     /// Takes what waits, within `limits`, for a new group: of one tenant in the order of arrival.
     /// The first one always goes, however heavy, as the queue has let it in.
     pub(super) fn take(&self, limits: Limits) -> Vec<Job> {
-        self.state().take(limits, true)
+        self.state().waiting.take(limits, true)
     }
 
     /// Takes more for a group whose turn has not come, within `limits`. While the log is busy, waits
@@ -225,7 +199,7 @@ impl Queue {
     pub(super) fn more(&self, limits: Limits) -> Vec<Job> {
         let mut state = self.state();
         loop {
-            let more = state.take(limits, false);
+            let more = state.waiting.take(limits, false);
             let is_idle = state.log == LogState::Idle;
             if !more.is_empty() || is_idle || state.closed || limits.batches == 0 {
                 return more;
@@ -240,99 +214,10 @@ impl Queue {
     }
 }
 
-impl State {
-    fn push(&mut self, job: Job, limits: Limits) -> Result<(), NotTaken> {
-        let weight = job.batch.weight();
-        let free = Limits {
-            batches: limits.batches.saturating_sub(self.batches),
-            bytes: limits.bytes.saturating_sub(self.bytes),
-        };
-        let tenant = job.tenant();
-        let held = self.lanes.get(&tenant).map_or((0, 0), |lane| (lane.jobs.len(), lane.bytes));
-        if free.batches == 0 || weight > free.bytes {
-            return Err(NotTaken::Full);
-        }
-        // As much as would be free then; the first one always fits.
-        if held.0 > 0 && (held.0 + 1 > free.batches || held.1 + weight > free.bytes) {
-            return Err(NotTaken::Full);
-        }
-        self.add(job);
-        Ok(())
-    }
-
-    fn add(&mut self, job: Job) {
-        let (tenant, weight) = (job.tenant(), job.batch.weight());
-        let lane = self.lanes.entry(tenant).or_default();
-        if lane.jobs.is_empty() {
-            self.turns.push_back(tenant);
-        }
-        lane.jobs.push_back(job);
-        lane.bytes += weight;
-        self.batches += 1;
-        self.bytes += weight;
-    }
-
-    fn take(&mut self, limits: Limits, is_new: bool) -> Vec<Job> {
-        let mut group = Vec::new();
-        let mut bytes = 0_usize;
-        'group: while let Some(tenant) = self.turns.front().copied() {
-            let Some(lane) = self.lanes.get_mut(&tenant) else {
-                self.turns.pop_front();
-                continue;
-            };
-            let turn = self.weights.of(&tenant) as usize * TURN;
-            lane.credit += turn;
-            while let Some(job) = lane.jobs.front() {
-                let weight = job.batch.weight();
-                let is_first = is_new && group.is_empty();
-                let cost = weight.max(TURN);
-                let is_full = group.len() >= limits.batches;
-                // Whoever has to save up for a heavy one ends nobody's group before its turn.
-                if !is_full && cost > lane.credit {
-                    break;
-                }
-                if !is_first && (is_full || bytes.saturating_add(weight) > limits.bytes) {
-                    // The turn goes on in the next group.
-                    lane.credit = lane.credit.saturating_sub(turn);
-                    break 'group;
-                }
-                lane.credit -= cost;
-                lane.bytes = lane.bytes.saturating_sub(weight);
-                bytes = bytes.saturating_add(weight);
-                self.bytes = self.bytes.saturating_sub(weight);
-                self.batches -= 1;
-                group.extend(lane.jobs.pop_front());
-            }
-            let rests = !lane.jobs.is_empty();
-            self.turns.pop_front();
-            if rests {
-                self.turns.push_back(tenant);
-            } else {
-                self.lanes.remove(&tenant);
-            }
-        }
-        group
-    }
-}
-
-/// Whose batch it is: what its first key begins with, as every key begins with its domain's 16
-/// bytes.
-fn tenant(batch: &Batch) -> Tenant {
-    let first = batch.preconditions.first().map(|(_, key, _)| key);
-    let first = first.or_else(|| {
-        batch.ops.first().map(|op| match op {
-            Op::Put(_, key, _) | Op::Delete(_, key) | Op::DeleteRange(_, key, _) => key,
-        })
-    });
-    let mut tenant = Tenant::default();
-    if let Some(key) = first {
-        tenant.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    }
-    tenant
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::{crypto::Sealed, store::kinds::value};
 
@@ -344,7 +229,7 @@ mod tests {
 
     fn taken(queue: &Queue, batches: usize) -> Vec<u8> {
         let jobs = queue.take(Limits { batches, bytes: usize::MAX });
-        jobs.iter().map(|job| tenant(&job.batch)[0]).collect()
+        jobs.iter().map(|job| job.tenant()[0]).collect()
     }
 
     fn queue(batches: usize, bytes: usize) -> Queue {

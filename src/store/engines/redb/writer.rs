@@ -25,12 +25,15 @@ use super::{
     log::Log,
     look::{Looked, look, look_shortly},
     pace::Pace,
-    queue::{Call, Job, Limits, Reply},
+    queue::{Call, Job, Reply},
     recent::Recent,
     shared::{Shared, State},
     view::{Frozen, Under, View},
 };
-use crate::store::engine::{Batch, CommitError, Observer, Revision, Source};
+use crate::store::{
+    engine::{Batch, CommitError, Observer, Revision, Source},
+    engines::lanes::Limits,
+};
 
 /// While batches meet damaged pages, a group is small: each of them is looked at for long.
 const WARY_BATCHES: usize = 16;

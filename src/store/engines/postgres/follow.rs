@@ -1,0 +1,173 @@
+//! What goes on beside reads and writes: making sure that something can be made durable, finding who takes writes, and
+//! reading what others have committed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::{
+    connect::Session,
+    fault::Fault,
+    shared::{PAUSE, Shared, column, revision, stored},
+    touched,
+};
+use crate::store::engine::Change;
+
+/// How often something is made durable.
+const BEAT: Duration = Duration::from_millis(300);
+/// How often the log is looked at where nobody says that there is something.
+const LOOK: Duration = Duration::from_millis(50);
+/// So many changes are read at once.
+const AT_ONCE: i64 = 1024;
+/// How often the past is forgotten.
+const FORGET: Duration = Duration::from_secs(30);
+/// How far the clocks of this machine and of the server's may be apart before it is worth a word.
+const SKEW: Duration = Duration::from_secs(2);
+
+const BEGIN: &str = "insert into okms.process (id, about) values ($1, $2) \
+     on conflict (id) do update set at = clock_timestamp() \
+     returning extract(epoch from clock_timestamp())::float8";
+
+/// Makes something durable again and again; where that fails, looks for who takes writes.
+pub(super) async fn beat(shared: Arc<Shared>) {
+    let id = Uuid::new_v4();
+    let mut at_hand: Option<Session> = None;
+    let mut ticks = interval(BEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut forgotten_at = Instant::now();
+    let mut is_skewed = false;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shared.doubted.notified() => {}
+        }
+        let began = Instant::now();
+        match one_beat(&shared, at_hand.take(), id).await {
+            Ok((session, skew)) => {
+                shared.acknowledged(began);
+                if (skew > SKEW) != is_skewed {
+                    is_skewed = !is_skewed;
+                    if is_skewed {
+                        tracing::warn!(
+                            seconds = skew.as_secs(),
+                            "the clock of the database's machine and this one's differ: ends of secrets and tokens come too early or too late"
+                        );
+                    }
+                }
+                if forgotten_at.elapsed() > FORGET {
+                    forgotten_at = Instant::now();
+                    if let Err(fault) = forget(&shared, &session).await {
+                        tracing::warn!(error = %fault, "the log of commits cannot be shortened");
+                    }
+                }
+                at_hand = Some(session);
+            }
+            Err(fault) => {
+                tracing::warn!(error = %fault, "PostgreSQL cannot make anything durable; looking for who takes writes");
+                match shared.connector.elect().await {
+                    Ok(session) => {
+                        shared.elected(session.primary);
+                        at_hand = Some(session);
+                    }
+                    Err(fault) => {
+                        tracing::warn!(error = %fault, "nobody takes writes");
+                        sleep(PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn one_beat(
+    shared: &Shared,
+    at_hand: Option<Session>,
+    id: Uuid,
+) -> Result<(Session, Duration), Fault> {
+    let options = shared.options();
+    let session = match at_hand {
+        Some(session) if !session.is_closed() => session,
+        _ => shared.connector.to(shared.primary()).await?,
+    };
+    let about = concat!("okmsd ", env!("CARGO_PKG_VERSION"));
+    let asked: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&id, Type::UUID), (&about, Type::TEXT)];
+    let rows = session.once(BEGIN, &asked, options.max_stale).await?;
+    if session.was_warned() {
+        return Err(Fault::Stale);
+    }
+    let theirs: f64 = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
+    let ours = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let skew = Duration::try_from_secs_f64((theirs - ours.as_secs_f64()).abs()).unwrap_or_default();
+    Ok((session, skew))
+}
+
+async fn forget(shared: &Shared, session: &Session) -> Result<(), Fault> {
+    let within = shared.options().commit_time;
+    session.once("select okms.forget('10 minutes', '1 hour')", &[], within).await.map(drop)
+}
+
+const NEWS: &str = "select h.rev, h.floor, l.rev, l.moment, l.touched from okms.head h left join lateral \
+     (select rev, moment, touched from okms.log where rev > $1 order by rev limit $2) l on true order by l.rev";
+
+/// Reads what was committed, by whomever, and tells the feed.
+pub(super) async fn follow(shared: Arc<Shared>) {
+    let mut at_hand = None;
+    loop {
+        match look(&shared, at_hand.take()).await {
+            Ok((session, is_more)) => {
+                at_hand = Some(session);
+                if !is_more {
+                    // Whoever has committed something wants it to be told soon.
+                    let _ = timeout(LOOK, shared.news.notified()).await;
+                }
+            }
+            Err(fault) => {
+                tracing::debug!(error = %fault, "the log of commits cannot be read");
+                shared.doubted.notify_one();
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Reads once; says whether there may be more.
+async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, bool), Fault> {
+    let session = shared.session(at_hand).await?;
+    let after = shared.feed.last();
+    let rows = session
+        .once(
+            NEWS,
+            &[(&stored(after), Type::INT8), (&AT_ONCE, Type::INT8)],
+            shared.options().commit_time,
+        )
+        .await?;
+    shared.is_fresh()?;
+    let first = rows.first().ok_or_else(|| Fault::Schema("the head of the history is gone".into()))?;
+    let (head, floor) = (revision(column(first, 0)?), revision(column(first, 1)?));
+    if after < floor || head < after {
+        tracing::warn!(
+            "what was committed cannot be followed: this process was behind for long, or the database was set back"
+        );
+        shared.set_back(head);
+        shared.feed.skip_to(head);
+        return Ok((session, false));
+    }
+    let mut count = 0;
+    for row in &rows {
+        let Some(at) = column::<Option<i64>>(row, 2)?.map(revision) else { continue };
+        let moment: Option<i64> = column(row, 3)?;
+        let touched = touched::decode(column(row, 4)?, at, &shared.spaces)
+            .ok_or_else(|| Fault::Schema("the log of commits is of no known form".into()))?;
+        let moment = moment.and_then(|moment| u64::try_from(moment).ok());
+        shared.reached(at);
+        shared.feed.tell(Change { revision: at, moment, touched });
+        count += 1;
+    }
+    Ok((session, count == AT_ONCE))
+}

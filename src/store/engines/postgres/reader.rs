@@ -1,0 +1,188 @@
+//! Reads of one moment: what waits at once is asked for in one statement.
+//!
+//! Always holds: an answer counts only if something was made durable shortly before it came. Never does: read from a
+//! server that takes no writes.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_postgres::{Row, Statement, types::Type};
+
+use super::{
+    connect::Session,
+    fault::Fault,
+    shared::{PAUSE, Shared, column, revision},
+    spaces::Spaces,
+};
+use crate::store::engine::{Found, Parts, Read, Record};
+
+/// So many are asked for together.
+const TOGETHER: usize = 64;
+/// So many times it is tried on another connection.
+const TRIES: usize = 3;
+
+/// A read that waits.
+pub(super) struct Asked {
+    pub(super) parts: Vec<Part>,
+    pub(super) reply: oneshot::Sender<Result<Parts, Fault>>,
+}
+
+/// As [`Read`], with its bytes and its space's number.
+pub(super) enum Part {
+    Key(i16, Vec<u8>),
+    Last(i16, Vec<u8>, Vec<u8>),
+}
+
+impl Part {
+    pub(super) fn of(read: &Read<'_>, spaces: &Spaces) -> Self {
+        match *read {
+            Read::Key(space, key) => Self::Key(spaces.number(space), key.to_vec()),
+            Read::Last(space, from, to) => {
+                Self::Last(spaces.number(space), from.to_vec(), to.to_vec())
+            }
+        }
+    }
+}
+
+/// Point reads, and the last of ranges; each row with the number of the part that it answers.
+pub(super) const READ: &str = "select a.n, null::bytea, r.rev, r.v \
+     from unnest($1, $2, $3) a (n, space, k) join okms.record r on r.space = a.space and r.k = a.k \
+     union all \
+     select a.n, r.k, r.rev, r.v from unnest($4, $5, $6, $7) a (n, space, first, upto) cross join lateral \
+     (select o.k, o.rev, o.v from okms.record o where (o.space, o.k) >= (a.space, a.first) \
+      and (o.space, o.k) < (a.space, a.upto) order by o.space desc, o.k desc limit 1) r";
+pub(super) const READ_TYPES: [Type; 7] = [
+    Type::INT4_ARRAY,
+    Type::INT2_ARRAY,
+    Type::BYTEA_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT2_ARRAY,
+    Type::BYTEA_ARRAY,
+    Type::BYTEA_ARRAY,
+];
+
+/// The columns that [`READ`] takes.
+#[derive(Default)]
+struct Columns<'a> {
+    key_n: Vec<i32>,
+    key_space: Vec<i16>,
+    key: Vec<&'a [u8]>,
+    last_n: Vec<i32>,
+    last_space: Vec<i16>,
+    last_from: Vec<&'a [u8]>,
+    last_to: Vec<&'a [u8]>,
+}
+
+/// Reads parts in one statement.
+pub(super) async fn read<'a>(
+    session: &Session,
+    statement: &Statement,
+    parts: impl Iterator<Item = &'a Part>,
+    within: std::time::Duration,
+) -> Result<Vec<Option<Found>>, Fault> {
+    let mut columns = Columns::default();
+    let mut count = 0;
+    for (part, n) in parts.zip(0..) {
+        match part {
+            Part::Key(space, key) => {
+                columns.key_n.push(n);
+                columns.key_space.push(*space);
+                columns.key.push(key);
+            }
+            Part::Last(space, from, to) => {
+                columns.last_n.push(n);
+                columns.last_space.push(*space);
+                columns.last_from.push(from);
+                columns.last_to.push(to);
+            }
+        }
+        count += 1;
+    }
+    let Columns { key_n, key_space, key, last_n, last_space, last_from, last_to } = &columns;
+    let rows = session
+        .query(statement, &[key_n, key_space, key, last_n, last_space, last_from, last_to], within)
+        .await?;
+    let mut found = vec![None; count];
+    for row in &rows {
+        let n: i32 = column(row, 0)?;
+        let place = usize::try_from(n).ok().and_then(|n| found.get_mut(n));
+        *place.ok_or_else(|| Fault::Lost("an answer to what was not asked".into()))? =
+            Some(Found { key: column(row, 1)?, record: record(row, 2)? });
+    }
+    Ok(found)
+}
+
+/// A record whose revision is in this column, and its bytes in the next.
+pub(super) fn record(row: &Row, at: usize) -> Result<Record, Fault> {
+    let bytes: Vec<u8> = column(row, at + 1)?;
+    Ok(Record { revision: revision(column(row, at)?), bytes: bytes.into() })
+}
+
+/// One of those who read what waits.
+pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Asked>>>) {
+    let mut at_hand = None;
+    loop {
+        let mut asked = Vec::new();
+        if queue.lock().await.recv_many(&mut asked, TOGETHER).await == 0 {
+            return;
+        }
+        asked.retain(|one| !one.reply.is_closed());
+        let mut answer = Err(Fault::Late);
+        for _ in 0..TRIES {
+            answer = attempt(&shared, &asked, &mut at_hand).await;
+            match &answer {
+                Ok(_) => break,
+                Err(fault) if fault.is_refusal() && !fault.is_read_only() => break,
+                Err(_) => {
+                    shared.doubted.notify_one();
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        match answer {
+            Ok(found) => {
+                let mut found = found.into_iter();
+                for one in asked {
+                    let parts = found.by_ref().take(one.parts.len()).map(Ok).collect();
+                    // A caller that has stopped waiting does not want to know.
+                    let _ = one.reply.send(Ok(parts));
+                }
+            }
+            Err(fault) => {
+                let told = || match &fault {
+                    Fault::Said { code, message } => {
+                        Fault::Said { code: code.clone(), message: message.clone() }
+                    }
+                    other => Fault::Lost(other.to_string()),
+                };
+                for one in asked {
+                    let _ = one.reply.send(Err(told()));
+                }
+            }
+        }
+    }
+}
+
+async fn attempt(
+    shared: &Shared,
+    asked: &[Asked],
+    at_hand: &mut Option<(Session, Statement)>,
+) -> Result<Vec<Option<Found>>, Fault> {
+    let (session, statement) = match at_hand.take() {
+        Some((session, statement))
+            if session.primary == shared.primary() && !session.is_closed() =>
+        {
+            (session, statement)
+        }
+        _ => {
+            let session = shared.session(None).await?;
+            let statement = session.prepare(READ, &READ_TYPES).await?;
+            (session, statement)
+        }
+    };
+    let parts = asked.iter().flat_map(|one| &one.parts);
+    let found = read(&session, &statement, parts, shared.options().commit_time).await?;
+    shared.is_fresh()?;
+    *at_hand = Some((session, statement));
+    Ok(found)
+}

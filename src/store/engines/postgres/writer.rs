@@ -1,0 +1,298 @@
+//! Commits: what waits goes to the database in groups, each in one transaction, one after the other.
+//!
+//! Always holds: a batch is answered once; one whose transaction was not answered is looked for before anybody is told
+//! anything: it is there, or it can never be there, or nobody who takes writes was found in time. Never does: cancel
+//! what runs on the server, or repeat what may have happened.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Instant,
+};
+
+use tokio::sync::{Notify, oneshot};
+use tokio_postgres::{Row, Statement, types::Type};
+use uuid::Uuid;
+
+use super::{
+    connect::Session,
+    fault::Fault,
+    group::{self, Columns},
+    shared::{PAUSE, Shared, column, revision},
+};
+use crate::store::{
+    engine::{Batch, CommitError, Health, Observer, Revision},
+    engines::lanes::{Lanes, Limits, Queued},
+};
+
+/// How a batch is answered.
+pub(super) type Answer = Result<Revision, CommitError>;
+
+/// A batch, and who waits for it.
+pub(super) struct Job {
+    batch: Batch,
+    reply: oneshot::Sender<Answer>,
+    began: Instant,
+}
+
+impl Queued for Job {
+    fn batch(&self) -> &Batch {
+        &self.batch
+    }
+}
+
+/// What waits for the writer.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    news: Notify,
+}
+
+struct State {
+    waiting: Lanes<Job>,
+    is_closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(shared: &Shared) -> Self {
+        let options = shared.options();
+        let limits = Limits { batches: options.queue_batches, bytes: options.queue_bytes };
+        let waiting = Lanes::new(limits, &options.weights);
+        Self { state: Mutex::new(State { waiting, is_closed: false }), news: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a batch in, or says at once why not.
+    pub(super) fn push(
+        &self,
+        batch: Batch,
+        health: Health,
+    ) -> Result<oneshot::Receiver<Answer>, CommitError> {
+        if health == Health::Down {
+            return Err(CommitError::Unavailable(Box::new(Fault::Stale)));
+        }
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(CommitError::Unavailable("the store has stopped".into()));
+        }
+        let job = Job { batch, reply, began: Instant::now() };
+        state.waiting.push(job).map_err(|_| CommitError::Overloaded)?;
+        drop(state);
+        self.news.notify_one();
+        Ok(answer)
+    }
+
+    /// Takes nothing in any more. What waits is still written.
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.news.notify_one();
+    }
+
+    /// What is next, behind what was taken before; nothing where nothing will come.
+    async fn next(&self, mut held: Vec<Job>, limits: Limits) -> Option<Vec<Job>> {
+        loop {
+            let news = self.news.notified();
+            {
+                let mut state = self.state();
+                let bytes: usize = held.iter().map(|job| job.batch.weight()).sum();
+                let room = Limits {
+                    batches: limits.batches.saturating_sub(held.len()),
+                    bytes: limits.bytes.saturating_sub(bytes),
+                };
+                held.extend(state.waiting.take(room, held.is_empty()));
+                if !held.is_empty() {
+                    return Some(held);
+                }
+                if state.is_closed {
+                    return None;
+                }
+            }
+            news.await;
+        }
+    }
+}
+
+/// What became of a group.
+enum Outcome {
+    /// The revision of each batch, 0 where it was refused.
+    Judged(Vec<i64>),
+    /// It did not happen, and never will.
+    Undone(Fault),
+    /// It may have happened.
+    Unknown(Fault),
+}
+
+/// Writes what waits until nothing will come.
+pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Queue>, observer: Arc<dyn Observer>) {
+    let options = shared.options();
+    let limits = Limits { batches: options.group_batches, bytes: options.group_bytes };
+    let mut session = None;
+    let mut held = Vec::new();
+    while let Some(jobs) = queue.next(std::mem::take(&mut held), limits).await {
+        let (group, later) = group::divide(jobs);
+        held = later;
+        let began = Instant::now();
+        let columns = Columns::of(group.iter().map(Queued::batch), &shared.spaces);
+        let operations = columns.operations();
+        let outcome = commit(&shared, &columns, observer.moment(), &mut session).await;
+        drop(columns);
+        match outcome {
+            Outcome::Judged(revisions) => {
+                shared.is_read_only.store(false, Ordering::Relaxed);
+                shared.acknowledged(began);
+                observer.committed(group.len(), operations, began.elapsed());
+                let last = revisions.iter().copied().max().unwrap_or(0);
+                shared.reached(revision(last));
+                shared.news.notify_one();
+                for (job, at) in group.into_iter().zip(revisions) {
+                    // A caller that has stopped waiting does not want to know.
+                    let _ = job.reply.send(match at {
+                        1.. => Ok(revision(at)),
+                        _ => Err(CommitError::Conflict),
+                    });
+                }
+            }
+            Outcome::Undone(fault) => {
+                shared.is_read_only.store(fault.is_read_only(), Ordering::Relaxed);
+                tracing::warn!(error = %fault, "a group of writes did not happen");
+                let (again, spent): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| {
+                    !fault.is_refusal() && job.began.elapsed() < options.settle_time
+                });
+                held = again.into_iter().chain(held).collect();
+                for job in spent {
+                    let why = fault.to_string().into();
+                    let _ = job.reply.send(Err(if fault.is_damage() {
+                        CommitError::Corrupt(why)
+                    } else {
+                        CommitError::Unavailable(why)
+                    }));
+                }
+                if !held.is_empty() {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            Outcome::Unknown(fault) => {
+                observer.commit_failed(group.len());
+                tracing::error!(error = %fault, "whether a group of writes happened cannot be found out");
+                for job in group {
+                    let _ = job.reply.send(Err(CommitError::OutcomeUnknown(fault.to_string().into())));
+                }
+            }
+        }
+    }
+}
+
+/// A session that commits.
+struct Writing {
+    session: Session,
+    statement: Statement,
+}
+
+const COMMIT: &str = "select okms.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+     $18, $19, $20, $21)";
+
+async fn writing(shared: &Shared, at_hand: Option<Writing>) -> Result<Writing, Fault> {
+    let (session, statement) = at_hand.map_or((None, None), |writing| {
+        (Some(writing.session), Some(writing.statement))
+    });
+    let is_kept = session.as_ref().is_some_and(|session| {
+        session.primary == shared.primary() && !session.is_closed()
+    });
+    let session = shared.session(session).await?;
+    let statement = match statement {
+        Some(statement) if is_kept => statement,
+        _ => {
+            let types = [&[Type::UUID, Type::INT8, Type::INT8][..], &group::TYPES].concat();
+            session.prepare(COMMIT, &types).await?
+        }
+    };
+    Ok(Writing { session, statement })
+}
+
+async fn commit(
+    shared: &Shared,
+    columns: &Columns<'_>,
+    moment: Option<u64>,
+    at_hand: &mut Option<Writing>,
+) -> Outcome {
+    let options = shared.options();
+    let began = Instant::now();
+    let now = moment.and_then(|moment| i64::try_from(moment).ok());
+    loop {
+        // Of nothing that was not sent there is anything to be found.
+        let writing = match writing(shared, at_hand.take()).await {
+            Ok(writing) => writing,
+            Err(fault) => return Outcome::Undone(fault),
+        };
+        let id = Uuid::new_v4();
+        // Two that count alike, before and after the history was set back, hardly ever name the same revision.
+        let salt = i64::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]));
+        let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&id, &salt, &now];
+        parameters.extend(columns.parameters());
+        let answer =
+            writing.session.query(&writing.statement, &parameters, options.commit_time).await;
+        let was_warned = writing.session.was_warned();
+        match answer.and_then(|rows| told(&rows)) {
+            // The server may be told to give up waiting for its standby, and says yes nevertheless.
+            Ok(Some(revisions)) if !was_warned => {
+                *at_hand = Some(writing);
+                return Outcome::Judged(revisions);
+            }
+            Err(fault) if fault.is_refusal() => {
+                *at_hand = Some(writing);
+                if fault.is_read_only() {
+                    *at_hand = None;
+                    shared.doubted.notify_one();
+                } else if fault.is_passing() && began.elapsed() < options.commit_time {
+                    continue;
+                }
+                return Outcome::Undone(fault);
+            }
+            answer => {
+                let fault = answer.err().unwrap_or_else(|| {
+                    Fault::Lost("PostgreSQL warned that it had not made it durable".into())
+                });
+                tracing::warn!(error = %fault, "a commit was not acknowledged; looking for what became of it");
+                drop(writing);
+                return settle(shared, id, fault).await;
+            }
+        }
+    }
+}
+
+/// What `okms.commit` says; nothing where it says nothing.
+fn told(rows: &[Row]) -> Result<Option<Vec<i64>>, Fault> {
+    rows.first().map(|row| column(row, 0)).transpose()
+}
+
+/// Puts a mark in the place of what a group leaves, so that it can never be committed, unless it was; waits for it where
+/// it is being committed. What is always written is acknowledged by none but who really takes writes.
+const SETTLE: &str = "insert into okms.outcome (id, revs) values ($1, '{}') \
+     on conflict (id) do update set at = clock_timestamp() returning revs";
+
+/// Finds out what became of a group whose commit was not answered.
+async fn settle(shared: &Shared, id: Uuid, mut fault: Fault) -> Outcome {
+    let options = shared.options();
+    let began = Instant::now();
+    while began.elapsed() < options.settle_time {
+        let left = options.settle_time.saturating_sub(began.elapsed());
+        match look(shared, id, left).await {
+            Ok(revisions) if revisions.is_empty() => return Outcome::Undone(fault),
+            Ok(revisions) => return Outcome::Judged(revisions),
+            Err(other) => fault = other,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Outcome::Unknown(fault)
+}
+
+async fn look(shared: &Shared, id: Uuid, within: std::time::Duration) -> Result<Vec<i64>, Fault> {
+    let session = shared.connector.elect().await?;
+    let rows = session.once(SETTLE, &[(&id, Type::UUID)], within).await?;
+    if session.was_warned() {
+        return Err(Fault::Stale);
+    }
+    told(&rows)?.ok_or(Fault::Late)
+}
