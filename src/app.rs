@@ -6,6 +6,7 @@ mod certificates;
 mod contents;
 mod devices;
 mod endings;
+mod engine;
 mod error;
 mod heads;
 mod keeper;
@@ -39,6 +40,7 @@ use tokio::{
 pub use self::{
     audit::PURPOSE as AUDIT_PURPOSE,
     audit_error::AuditError,
+    engine::postgres,
     error::AppError,
     heads::Heads,
     keeper::{Files, Keeper},
@@ -75,11 +77,7 @@ use crate::{
         Stopper, Terms, TlsState, fit_connections,
     },
     service::{self, ChangeName, Ended, Health, OnCommit, Service, Upgrade},
-    store::{
-        engine::{Engine, Observer},
-        engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
-        kinds::region,
-    },
+    store::engine::{Engine, Observer},
     telemetry,
 };
 
@@ -153,21 +151,10 @@ impl Materials {
 ///
 /// # Errors
 /// `AppError` names what would not.
-pub fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppError> {
+pub async fn check(config: &Config, clock: &Arc<dyn Clock>) -> Result<Checked, AppError> {
     telemetry::Filter::of(&config.log)?;
     let materials = Materials::load(config, clock)?;
-    let store = &config.store.path;
-    let checked = match RedbEngine::peek(store, region::SPACE, &region::root_key()) {
-        Ok(Some(record)) if *record.bytes != materials.root.id() => {
-            return Err(AppError::WrongRootKey(
-                config.keys.root_key.as_path().into(),
-                store.as_path().into(),
-            ));
-        }
-        Ok(_) => Checked::All,
-        Err(OpenError::File(FileError::InUse)) => Checked::AllButTheStore,
-        Err(error) => return Err(AppError::Store(store.clone(), error)),
-    };
+    let checked = engine::check(config, &materials.root.id()).await?;
     let mut doubts: Vec<_> =
         materials.certificates.doubts(clock.now()).iter().map(ToString::to_string).collect();
     doubts.extend_from_slice(materials.certificates.list_faults());
@@ -199,7 +186,7 @@ impl App {
             StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
         let upgrade = Arc::new(Upgrade::new(materials.root.clone()));
         let weights = Arc::<Weights>::default();
-        let engine = open_engine(config, observer, upgrade, Arc::clone(&weights)).await?;
+        let engine = engine::open(config, observer, upgrade, Arc::clone(&weights)).await?;
         let over = Over { engine, metrics, weights, dialects: api::DIALECTS };
         Self::assemble(config, clock, time, materials, over).await
     }
@@ -465,9 +452,9 @@ async fn open_service(
     let service = service.map_err(|error| match error {
         service::Error::WrongRootKey => AppError::WrongRootKey(
             config.keys.root_key.as_path().into(),
-            config.store.path.as_path().into(),
+            engine::name(config).as_path().into(),
         ),
-        error => AppError::Service(config.store.path.clone(), error),
+        error => AppError::Service(engine::name(config), error),
     })?;
     if !config.usage.enabled {
         service.accesses.stop();
@@ -675,28 +662,6 @@ impl Observer for CommitMetrics {
     fn filled_up(&self) {
         self.0.store().log_full();
     }
-}
-
-async fn open_engine(
-    config: &Config,
-    observer: StoreObserver,
-    upgrade: Arc<Upgrade>,
-    weights: Arc<Weights>,
-) -> Result<Arc<dyn Engine>, AppError> {
-    let path = config.store.path.clone();
-    let options = RedbOptions {
-        cache_bytes: config.store.cache.0,
-        record_cache_bytes: config.store.record_cache.0,
-        log_bytes: config.store.log.0 as u64,
-        queue_batches: config.store.queue,
-        upgrade: Some(upgrade),
-        weights,
-        ..RedbOptions::new(path.clone())
-    };
-    let opened =
-        tokio::task::spawn_blocking(move || RedbEngine::open(&options, Arc::new(observer))).await;
-    let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
-    Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
 }
 
 /// An address at which a socket bound to `address` can be reached from this machine.

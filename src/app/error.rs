@@ -12,7 +12,7 @@ use crate::{
     pki,
     server::{TlsError, UselessAuthority, UselessBearer},
     service,
-    store::engines::redb::OpenError,
+    store::engines::{postgres::Fault, redb::OpenError},
     telemetry,
 };
 
@@ -67,6 +67,9 @@ pub enum AppError {
     /// The store.
     #[error("store {0}: {1}")]
     Store(PathBuf, #[source] OpenError),
+    /// The store, in a database.
+    #[error("store {0}: {1}")]
+    Database(PathBuf, #[source] Fault),
     /// The root key, of another store.
     #[error(
         "root key {0}: is not the one that the store {1} was made with; give the store its own key"

@@ -22,6 +22,7 @@ mod policy;
 mod secret;
 mod serve;
 mod signals;
+mod store;
 
 use std::{
     io::{self, Write},
@@ -53,6 +54,9 @@ enum Command {
     Init(init::Init),
     /// Serve a region.
     Serve(serve::Serve),
+    /// Prepare and look at the database that several servers share.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Create and list domains, on a running server.
     #[command(subcommand)]
     Domain(domain::Domain),
@@ -95,6 +99,7 @@ pub fn run() -> ExitCode {
             Command::Dev(command) => command.run().await,
             Command::Init(command) => command.run(),
             Command::Serve(command) => command.run().await,
+            Command::Store(command) => command.run().await,
             Command::Domain(command) => command.run().await,
             Command::Secret(command) => command.run().await,
             Command::Cert(command) => command.run().await,

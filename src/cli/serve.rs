@@ -34,7 +34,7 @@ impl Serve {
         let config = Config::load(&self.config, config::environment())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         if self.check {
-            match app::check(&config, &clock)? {
+            match app::check(&config, &clock).await? {
                 Checked::All => say("ok"),
                 Checked::AllButTheStore => say(format_args!(
                     "ok, but for one thing: a process has the store {} open, so that the root key could not be compared",

@@ -68,11 +68,13 @@ keys! {
         root_key: restart,
     }
     store: Store {
+        engine: restart,
         path: restart,
         cache: restart,
         record_cache: restart,
         log: restart,
         queue: restart,
+        postgres: restart,
     }
     access: Access {
         // The directory is made with it.

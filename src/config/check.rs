@@ -4,7 +4,11 @@ use std::{path::Path, time::Duration};
 
 use super::{
     fault::ConfigError,
-    schema::{AuditDevice, AuditDeviceKind, AuditFormat, ClientAuth, Config, JwtCertificate, Pdp},
+    postgres::Postgres,
+    schema::{
+        AuditDevice, AuditDeviceKind, AuditFormat, ClientAuth, Config, JwtCertificate, Pdp,
+        StoreEngine,
+    },
     syslog::SyslogAddress,
     units::{CrlSource, PdpAddress},
 };
@@ -42,6 +46,7 @@ impl Config {
         if !(LOG_BYTES_MIN..=LOG_BYTES_MAX).contains(&self.store.log.0) {
             return Err(ConfigError::Value("store.log", "must be from 24 MiB to 1 GiB"));
         }
+        self.check_postgres()?;
         for (key, number) in [
             ("limits.connections", limits.connections),
             ("limits.in_flight", limits.in_flight),
@@ -112,8 +117,47 @@ impl Config {
         Ok(())
     }
 
+    /// Whether a database that is shared can be found, and is given time.
+    fn check_postgres(&self) -> Result<(), ConfigError> {
+        let postgres = &self.store.postgres;
+        if self.store.engine == StoreEngine::Postgres && postgres.hosts.is_empty() {
+            return Err(ConfigError::Value(
+                "store.postgres.hosts",
+                "must name the servers of the database",
+            ));
+        }
+        if postgres.certificate.is_some() != postgres.private_key.is_some() {
+            return Err(ConfigError::Value(
+                "store.postgres.certificate",
+                "needs store.postgres.private_key, and the other way round",
+            ));
+        }
+        for (key, count) in [
+            ("store.postgres.read_connections", postgres.read_connections),
+            ("store.postgres.view_connections", postgres.view_connections),
+        ] {
+            if !(1..=100).contains(&count) {
+                return Err(ConfigError::Value(key, "must be from 1 to 100"));
+            }
+        }
+        for (key, span) in [
+            ("store.postgres.connect_time", postgres.connect_time),
+            ("store.postgres.commit_time", postgres.commit_time),
+            ("store.postgres.settle_time", postgres.settle_time),
+            ("store.postgres.max_stale", postgres.max_stale),
+            ("store.postgres.unready_after", postgres.unready_after),
+        ] {
+            let range = Duration::from_millis(100)..=Duration::from_secs(60);
+            if !range.contains(&span.0) {
+                return Err(ConfigError::Value(key, "must be from 100ms to 60s"));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether names of files are such.
     fn check_files(&self) -> Result<(), ConfigError> {
+        let postgres = &self.store.postgres;
         for (key, path) in [
             ("server.certificate", Some(&self.server.certificate)),
             ("server.private_key", Some(&self.server.private_key)),
@@ -121,6 +165,10 @@ impl Config {
             ("trust.region_ca_key", self.trust.region_ca_key.as_ref()),
             ("keys.root_key", Some(&self.keys.root_key)),
             ("store.path", Some(&self.store.path)),
+            ("store.postgres.password_file", postgres.password_file.as_ref()),
+            ("store.postgres.ca", postgres.ca.as_ref()),
+            ("store.postgres.certificate", postgres.certificate.as_ref()),
+            ("store.postgres.private_key", postgres.private_key.as_ref()),
             ("auth.jwt.jwks_file", self.auth.jwt.jwks_file.as_ref()),
             ("auth.jwt.ca", self.auth.jwt.ca.as_ref()),
             ("pdp.certificate", self.pdp.certificate.as_ref()),
@@ -400,6 +448,8 @@ impl Config {
         let paths = paths.into_iter().chain(self.trust.region_ca_key.as_mut());
         let jwt = &mut self.auth.jwt;
         let paths = paths.chain(&mut jwt.jwks_file).chain(&mut jwt.ca);
+        let Postgres { password_file, ca, certificate, private_key, .. } = &mut self.store.postgres;
+        let paths = paths.chain(password_file).chain(ca).chain(certificate).chain(private_key);
         let Pdp { certificate, private_key, bearer_file, ca, .. } = &mut self.pdp;
         let paths = paths
             .chain(certificate)

@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod environment;
 mod fault;
+mod postgres;
 mod schema;
 mod syslog;
 mod units;
@@ -24,12 +25,13 @@ pub use self::{
     change::Changes,
     environment::environment,
     fault::{ConfigError, Fault, Twins},
+    postgres::{DatabaseHost, NoHost, Postgres, RequireSync},
     schema::{
         Access, AddressHeader, Audit, AuditDevice, AuditDeviceKind, AuditFormat, AuditReads,
         AuditStore, Auth, CertificateHeader, ClientAuth, Config, CustomerCa, Environment, Jwt,
         JwtBinding, JwtCertificate, Keys, Limits, Log, LogFormat, PathSecrets, Pdp, Proxy,
         ROTATE_BYTES, ROTATE_TIME, Reload, Rotation, Secrets, SecretsApi, Server, StaleCrl, Store,
-        Tokens, Trust, Usage,
+        StoreEngine, Tokens, Trust, Usage,
     },
     syslog::{Facility, SyslogAddress},
     units::{

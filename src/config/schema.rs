@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use super::{
+    postgres::Postgres,
     syslog::{Facility, SyslogAddress},
     units::{
         ByteSize, CrlSource, DefaultPolicy, HttpsAddress, KeyPin, MountName, PdpAddress, Region,
@@ -229,7 +230,9 @@ pub struct Keys {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// The database file.
+    /// What keeps it.
+    pub engine: StoreEngine,
+    /// The database file. Where the store is not a file, what this server keeps for itself lies beside that name.
     pub path: PathBuf,
     /// Memory for the database's pages.
     pub cache: ByteSize,
@@ -239,6 +242,19 @@ pub struct Store {
     pub log: ByteSize,
     /// How many writes may wait for their commit.
     pub queue: usize,
+    /// The database that several servers share.
+    pub postgres: Postgres,
+}
+
+/// What keeps a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreEngine {
+    /// A file on one machine.
+    #[default]
+    Redb,
+    /// A PostgreSQL that several servers share.
+    Postgres,
 }
 
 /// `[secrets]`
@@ -669,11 +685,13 @@ impl Default for Keys {
 impl Default for Store {
     fn default() -> Self {
         Self {
+            engine: StoreEngine::Redb,
             path: "okmsd.redb".into(),
             cache: ByteSize(128 << 20),
             record_cache: ByteSize(64 << 20),
             log: ByteSize(64 << 20),
             queue: 1024,
+            postgres: Postgres::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::{
     Error,
     records::{open, put},
     scope::Scope,
+    tries::Tries,
 };
 use crate::{
     crypto::DomainKeys,
@@ -42,8 +43,6 @@ const MANY: usize = 10_000;
 const MOST: usize = if cfg!(test) { 50 } else { 100_000 };
 /// So many are added in one commit.
 const AT_ONCE: usize = 256;
-/// How often is tried anew where other processes were faster.
-const ATTEMPTS: usize = 16;
 
 /// Counts of secrets, by their headers' keys.
 type Counts = HashMap<Vec<u8>, Fresh>;
@@ -246,7 +245,8 @@ impl Accesses {
 
     async fn add(&self, id: OkmsId, counts: &[(Vec<u8>, Fresh)]) -> Result<(), Error> {
         let keys = self.scope.keys_of(id).await?;
-        for _ in 0..ATTEMPTS {
+        let mut tries = Tries::new();
+        while tries.next().await {
             let snapshot = self.scope.engine().snapshot().await?;
             let batch = merged(&*snapshot, &keys, counts).await?;
             if batch.ops.is_empty() {

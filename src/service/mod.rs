@@ -44,6 +44,7 @@ mod tokens;
 mod trail_feed;
 mod trail_watch;
 mod trails;
+mod tries;
 mod turns;
 mod unit;
 mod upgrade;

@@ -18,6 +18,7 @@ use super::{
     changes::ChangeName,
     follower::{self, Follower},
     scope::Scope,
+    tries::Tries,
 };
 use crate::{
     auth::{Action, Detail, RegionPermit, Revoked, Thing, Witness},
@@ -34,8 +35,6 @@ use crate::{
 const PAGE: usize = 1024;
 /// How many are stored at once.
 const AT_ONCE: usize = 256;
-/// How often that is tried anew where others were faster.
-const ATTEMPTS: usize = 16;
 /// How long a published list counts.
 const LIST_SECONDS: u64 = 24 * 3600;
 /// So long before a list was made can those have come who get it.
@@ -146,7 +145,8 @@ impl Revocations {
             }
         }
         let mut announced = Announced::new(ChangeName::RevokeCredential, witness);
-        for _ in 0..ATTEMPTS {
+        let mut tries = Tries::new();
+        while tries.next().await {
             let (known, new): (Vec<_>, Vec<_>) =
                 marks.iter().partition(|mark| self.revoked.contains(mark.serial));
             let mut batch = Batch::default();

@@ -16,6 +16,7 @@ use super::{
     changes::ChangeName,
     records::{Draft, Reader},
     scope::Scope,
+    tries::Tries,
 };
 use crate::{
     auth::Permit,
@@ -26,9 +27,6 @@ use crate::{
         kinds::Kind,
     },
 };
-
-/// How often a change that other processes overtook is decided anew.
-const ATTEMPTS: usize = 16;
 
 /// What a decision stands on.
 pub(super) trait Basis: Sync {
@@ -133,7 +131,8 @@ impl Scope {
         let _turns = self.turns().take(keys.id(), change.turns).await?;
         let witness = change.by.and_then(Permit::witness);
         let mut announced = Announced::new(change.name, witness);
-        for _ in 0..ATTEMPTS {
+        let mut tries = Tries::new();
+        while tries.next().await {
             let snapshot = self.engine().snapshot().await.map_err(Error::from)?;
             let records = Reader { snapshot: &*snapshot, keys };
             let reader = UnitReader { records, scope: self, held: Mutex::default() };

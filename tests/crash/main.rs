@@ -19,6 +19,8 @@ mod between;
 mod cache;
 mod chance;
 mod clear;
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod common;
 mod contract;
 mod damage;
@@ -31,8 +33,6 @@ mod moves;
 #[path = "../support/mtls.rs"]
 mod mtls;
 mod packing;
-#[path = "../support/cluster.rs"]
-mod cluster;
 mod postgres;
 mod power;
 mod ranges;

@@ -29,7 +29,7 @@ async fn postgres_keeps_the_contract() {
     let mut stores = Vec::new();
     for nth in 0..14 {
         let options = node.options(&format!("contract{nth}"));
-        assert!(postgres::init(&options, None).await.unwrap());
+        assert!(postgres::init(&options, None, true).await.unwrap());
         stores.push(options);
     }
     contract(|nth| block_in_place(|| Handle::current().block_on(open(&stores[nth])))).await;

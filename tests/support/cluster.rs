@@ -80,7 +80,13 @@ impl Node {
     pub fn init(folder: &Path, name: &str, settings: &str) -> Self {
         let data = folder.join(name);
         let mut init = command("initdb");
-        init.args(["--no-sync", "--auth=trust", "--username=owner", "--encoding=UTF8", "--locale=C"]);
+        init.args([
+            "--no-sync",
+            "--auth=trust",
+            "--username=owner",
+            "--encoding=UTF8",
+            "--locale=C",
+        ]);
         run({
             init.arg("-D").arg(&data);
             init

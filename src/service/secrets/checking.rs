@@ -18,6 +18,7 @@ use crate::{
         ChangeName, Error,
         records::{Draft, SecretMark, keys_of, open},
         scope::Scope,
+        tries::Tries,
         unit::{Basis, Change, UnitReader},
     },
     store::{
@@ -28,8 +29,6 @@ use crate::{
 
 /// So many entries of the index are looked at in one commit.
 const ENTRIES_AT_ONCE: usize = 256;
-/// How often is looked anew where others were faster.
-const ATTEMPTS: usize = 16;
 
 impl Secrets {
     /// Puts into the index what is of a time when it had less, once.
@@ -183,7 +182,8 @@ impl Secrets {
         of: BTreeMap<Vec<u8>, SecretPath>,
         mends: impl Fn(&BTreeMap<SecretPath, Entries>, &Entries) -> Vec<Op>,
     ) -> Result<usize, Error> {
-        for _ in 0..ATTEMPTS {
+        let mut tries = Tries::new();
+        while tries.next().await {
             let (asked, there, preconditions) = self.compared(keys, &of).await?;
             let ops = mends(&asked, &there);
             let mended = ops.len();

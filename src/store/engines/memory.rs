@@ -12,8 +12,8 @@ use std::{
 
 use crate::store::{
     engine::{
-        Batch, Change, Changes, ChangesError, CommitError, Cut, Engine, Entry, Expect, Found, Fut, Health,
-        Observer, Op, Parts, Read, ReadError, Record, Revision, Snapshot, Space,
+        Batch, Change, Changes, ChangesError, CommitError, Cut, Engine, Entry, Expect, Found, Fut,
+        Health, Observer, Op, Parts, Read, ReadError, Record, Revision, Snapshot, Space,
     },
     feed::Feed,
 };

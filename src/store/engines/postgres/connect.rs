@@ -131,7 +131,8 @@ impl Connector {
         for (answer, host) in answers.into_iter().zip(&self.options.hosts) {
             match answer {
                 Ok(session) => {
-                    let is_later = |other: &Session| other.primary.timeline < session.primary.timeline;
+                    let is_later =
+                        |other: &Session| other.primary.timeline < session.primary.timeline;
                     if best.as_ref().is_none_or(is_later) {
                         best = Some(session);
                     }
@@ -211,7 +212,9 @@ impl Connector {
             let named = "select value from okms.meta where name = 'store'";
             let rows = client.query_typed(named, &[]).await?;
             if rows.first().and_then(|row| row.try_get(0).ok()) != Some(&**store) {
-                return Err(Fault::Schema("it has another store than the one that was opened".into()));
+                return Err(Fault::Schema(
+                    "it has another store than the one that was opened".into(),
+                ));
             }
         }
         Ok(Session { client, primary: Primary { host, timeline }, warned })
@@ -219,10 +222,7 @@ impl Connector {
 }
 
 /// Says what of the server's settings would lose what it acknowledges.
-pub(super) async fn is_durable(
-    session: &Session,
-    options: &PostgresOptions,
-) -> Result<(), Fault> {
+pub(super) async fn is_durable(session: &Session, options: &PostgresOptions) -> Result<(), Fault> {
     if options.require_sync == RequireSync::No {
         return Ok(());
     }
@@ -264,7 +264,11 @@ where
                 Some(Ok(AsyncMessage::Notice(notice))) => {
                     // Before the answer to what it is about.
                     warned.store(true, Ordering::Relaxed);
-                    tracing::warn!(code = notice.code().code(), message = notice.message(), "PostgreSQL warns");
+                    tracing::warn!(
+                        code = notice.code().code(),
+                        message = notice.message(),
+                        "PostgreSQL warns"
+                    );
                 }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Poll::Ready(()),
@@ -272,7 +276,6 @@ where
         };
         std::future::poll_fn(&mut next).await;
     });
-
 }
 
 fn read(file: &std::path::Path) -> Result<Vec<u8>, Fault> {
@@ -348,7 +351,9 @@ impl TlsConnect<Socket> for OneTls {
     type Future = Pin<Box<dyn Future<Output = io::Result<TlsOver>> + Send>>;
 
     fn connect(self, stream: Socket) -> Self::Future {
-        Box::pin(async move { Ok(TlsOver(TlsConnector::from(self.0).connect(self.1, stream).await?)) })
+        Box::pin(
+            async move { Ok(TlsOver(TlsConnector::from(self.0).connect(self.1, stream).await?)) },
+        )
     }
 }
 

@@ -148,7 +148,8 @@ async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, boo
         )
         .await?;
     shared.is_fresh()?;
-    let first = rows.first().ok_or_else(|| Fault::Schema("the head of the history is gone".into()))?;
+    let first =
+        rows.first().ok_or_else(|| Fault::Schema("the head of the history is gone".into()))?;
     let (head, floor) = (revision(column(first, 0)?), revision(column(first, 1)?));
     if after < floor || head < after {
         tracing::warn!(

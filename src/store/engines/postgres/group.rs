@@ -61,7 +61,10 @@ impl Taken {
     fn is_in_the_way_of(&self, batch: &Batch) -> bool {
         parts(batch).any(|(space, from, to, touches)| {
             let by_key = match to {
-                None => self.keys.get(&(space, from.to_vec())).is_some_and(|touched| *touched || touches),
+                None => self
+                    .keys
+                    .get(&(space, from.to_vec()))
+                    .is_some_and(|touched| *touched || touches),
                 Some(to) if from < to => self
                     .keys
                     .range((space, from.to_vec())..(space, to.to_vec()))
@@ -109,8 +112,11 @@ fn fold(ops: &[Op]) -> Folded<'_> {
                 folded.records.insert((*space, key), None);
             }
             Op::DeleteRange(space, from, to) if from < to => {
-                let before: Vec<_> =
-                    folded.records.range((*space, &**from)..(*space, &**to)).map(|(at, _)| *at).collect();
+                let before: Vec<_> = folded
+                    .records
+                    .range((*space, &**from)..(*space, &**to))
+                    .map(|(at, _)| *at)
+                    .collect();
                 for at in before {
                     folded.records.remove(&at);
                 }
@@ -210,7 +216,13 @@ impl<'a> Columns<'a> {
             }
         }
         for append in &batch.appended {
-            self.put(number, spaces.number(append.space), &append.prefix, append.value.as_ref(), true);
+            self.put(
+                number,
+                spaces.number(append.space),
+                &append.prefix,
+                append.value.as_ref(),
+                true,
+            );
         }
     }
 
@@ -279,10 +291,12 @@ mod tests {
 
     fn arb_op() -> impl Strategy<Value = Op> {
         let space = prop_oneof![Just(header::SPACE), Just(value::SPACE)];
-        (space, 0..3_u8, 0..6_u8, 0..6_u8, 0..3_u8).prop_map(|(space, tenant, a, b, kind)| match kind {
-            0 => Op::Put(space, key(tenant, a), Sealed::public(vec![a, b])),
-            1 => Op::Delete(space, key(tenant, a)),
-            _ => Op::DeleteRange(space, key(tenant, a), key(tenant, b)),
+        (space, 0..3_u8, 0..6_u8, 0..6_u8, 0..3_u8).prop_map(|(space, tenant, a, b, kind)| {
+            match kind {
+                0 => Op::Put(space, key(tenant, a), Sealed::public(vec![a, b])),
+                1 => Op::Delete(space, key(tenant, a)),
+                _ => Op::DeleteRange(space, key(tenant, a), key(tenant, b)),
+            }
         })
     }
 

@@ -44,8 +44,8 @@ use self::{
 };
 pub use self::{
     fault::Fault,
-    options::{NoHost, PostgresHost, PostgresOptions, RequireSync},
-    schema::{PostgresStatus, init, status},
+    options::{PostgresHost, PostgresOptions, RequireSync},
+    schema::{PostgresStatus, init, peek, status},
 };
 use crate::store::engine::{
     Batch, Changes, ChangesError, CommitError, Engine, Fut, Health, Observer, Parts, Read,
@@ -71,19 +71,18 @@ impl PostgresEngine {
     ///
     /// # Errors
     /// Who cannot be spoken to, and why; what the schema lacks; which setting would lose what is acknowledged.
-    pub async fn open(options: PostgresOptions, observer: Arc<dyn Observer>) -> Result<Self, Fault> {
+    pub async fn open(
+        options: PostgresOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Fault> {
         let connector = Connector::new(options);
         let began = Instant::now();
         let session = connector.elect().await?;
         let opened = schema::check(&session, &connector.options).await?;
         let readers = connector.options.read_connections.max(1);
         connector.store.get_or_init(|| opened.store);
-        let shared = Arc::new(Shared::new(
-            connector,
-            opened.spaces,
-            (session.primary, began),
-            opened.head,
-        ));
+        let shared =
+            Arc::new(Shared::new(connector, opened.spaces, (session.primary, began), opened.head));
         let queue = Arc::new(Queue::new(&shared));
         let (reads, asked) = mpsc::channel(READS);
         let asked = Arc::new(Mutex::new(asked));

@@ -4,38 +4,19 @@ use std::{
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
-    str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
-/// A server of PostgreSQL: `name:port`, `address:port`, or the folder of a socket and its port, `/folder:port`. The
-/// port is 5432 where none is said.
+use crate::fair::Weights;
+
+/// A server of PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresHost {
     /// Its name, its address, or the folder of its socket.
     pub host: String,
     /// Its port.
     pub port: u16,
-}
-
-/// Text that names no server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a host is `name:port`, `[address]:port` or `/folder/of/a/socket:port`")]
-pub struct NoHost;
-
-impl FromStr for PostgresHost {
-    type Err = NoHost;
-
-    fn from_str(text: &str) -> Result<Self, NoHost> {
-        let is_bare_v6 = text.parse::<IpAddr>().is_ok();
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !is_bare_v6 => (host, port.parse().map_err(|_| NoHost)?),
-            _ => (text, 5432),
-        };
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let is_known = !host.is_empty() && !host.contains([' ', ',', '@']);
-        if is_known && port > 0 { Ok(Self { host: host.into(), port }) } else { Err(NoHost) }
-    }
 }
 
 impl PostgresHost {
@@ -111,7 +92,7 @@ pub struct PostgresOptions {
     /// And how many bytes.
     pub group_bytes: usize,
     /// What a turn of each tenant is worth.
-    pub weights: std::sync::Arc<crate::fair::Weights>,
+    pub weights: Arc<Weights>,
 }
 
 impl PostgresOptions {
@@ -137,31 +118,7 @@ impl PostgresOptions {
             queue_bytes: 64 << 20,
             group_batches: 128,
             group_bytes: 4 << 20,
-            weights: std::sync::Arc::default(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_names_addresses_and_sockets() {
-        for (text, host, port, is_here) in [
-            ("db-0.example:5433", "db-0.example", 5433, false),
-            ("db-0", "db-0", 5432, false),
-            ("127.0.0.1:1", "127.0.0.1", 1, true),
-            ("[::1]:6", "::1", 6, true),
-            ("::1", "::1", 5432, true),
-            ("localhost", "localhost", 5432, true),
-            ("/run/postgresql:5434", "/run/postgresql", 5434, true),
-        ] {
-            let read: PostgresHost = text.parse().unwrap();
-            assert_eq!((&*read.host, read.port, read.is_here()), (host, port, is_here), "{text}");
-        }
-        for wrong in ["", ":5432", "db:", "db:0", "db:65536", "user@db:1", "a,b", "db :1"] {
-            assert_eq!(wrong.parse::<PostgresHost>(), Err(NoHost), "{wrong}");
+            weights: Arc::default(),
         }
     }
 }

@@ -1,16 +1,20 @@
 //! The schema in the database: made once by its owner, looked at by whoever serves.
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::{
     connect::{Connector, Session, is_durable},
     fault::Fault,
     options::PostgresOptions,
+    reader::record,
     shared::{column, revision},
     spaces::Spaces,
 };
-use crate::store::{engine::Revision, kinds};
+use crate::store::{
+    engine::{Record, Revision, Space},
+    kinds,
+};
 
 /// The layout of the schema that this program knows.
 const LAYOUT: &str = "1";
@@ -42,7 +46,10 @@ pub(super) struct Opened {
     pub(super) moment: Option<u64>,
 }
 
-async fn meta(session: &Session, options: &PostgresOptions) -> Result<Option<(String, String)>, Fault> {
+async fn meta(
+    session: &Session,
+    options: &PostgresOptions,
+) -> Result<Option<(String, String)>, Fault> {
     let within = options.commit_time;
     let there = session.once("select to_regclass('okms.meta') is not null", &[], within).await?;
     if !there.first().is_some_and(|row| row.try_get(0).unwrap_or(false)) {
@@ -68,12 +75,15 @@ async fn meta(session: &Session, options: &PostgresOptions) -> Result<Option<(St
     Ok(Some((layout, store)))
 }
 
+fn none_yet() -> Fault {
+    let what = "the database has no store yet: run `okmsd store init` as the owner of the schema";
+    Fault::Schema(what.into())
+}
+
 /// Looks at the store before it is used.
 pub(super) async fn check(session: &Session, options: &PostgresOptions) -> Result<Opened, Fault> {
     let Some((_, store)) = meta(session, options).await? else {
-        return Err(Fault::Schema(
-            "the database has no store yet: run `okmsd store init` as the owner of the schema".into(),
-        ));
+        return Err(none_yet());
     };
     is_durable(session, options).await?;
     let within = options.commit_time;
@@ -81,10 +91,13 @@ pub(super) async fn check(session: &Session, options: &PostgresOptions) -> Resul
     let rows: Result<Vec<_>, Fault> =
         rows.iter().map(|row| Ok((column(row, 0)?, column(row, 1)?))).collect();
     let spaces = Spaces::of(rows?).map_err(|name| {
-        Fault::Schema(format!("the database does not know the records `{name}`: run `okmsd store migrate`"))
+        Fault::Schema(format!(
+            "the database does not know the records `{name}`: run `okmsd store migrate`"
+        ))
     })?;
     let rows = session.once("select rev, moment from okms.head", &[], within).await?;
-    let row = rows.first().ok_or_else(|| Fault::Schema("the head of the history is gone".into()))?;
+    let row =
+        rows.first().ok_or_else(|| Fault::Schema("the head of the history is gone".into()))?;
     let moment: Option<i64> = column(row, 1)?;
     Ok(Opened {
         store,
@@ -95,16 +108,24 @@ pub(super) async fn check(session: &Session, options: &PostgresOptions) -> Resul
 }
 
 /// Makes the schema where there is none, and adds to one that is there what this program needs. `role` is who serves,
-/// who may read and write rows and nothing else; nobody where the owner serves himself. Says whether it was made.
+/// who may read and write rows and nothing else; nobody where the owner serves himself. Says whether it was made, which it
+/// is only if it `may_be_new`.
 ///
 /// # Errors
 /// What the server says; nothing is changed then.
-pub async fn init(options: &PostgresOptions, role: Option<&str>) -> Result<bool, Fault> {
+pub async fn init(
+    options: &PostgresOptions,
+    role: Option<&str>,
+    may_be_new: bool,
+) -> Result<bool, Fault> {
     let connector = Connector::new(options.clone());
     let session = connector.elect().await?;
     let within = options.settle_time;
     session.execute("begin; select pg_advisory_xact_lock(hashtext('okmsd store'))", within).await?;
     let is_new = meta(&session, options).await?.is_none();
+    if is_new && !may_be_new {
+        return Err(none_yet());
+    }
     if is_new {
         session.execute(SCHEMA, within).await?;
         let store = Uuid::new_v4().to_string();
@@ -112,11 +133,13 @@ pub async fn init(options: &PostgresOptions, role: Option<&str>) -> Result<bool,
         session.once(values, &[(&LAYOUT, Type::TEXT), (&store, Type::TEXT)], within).await?;
     }
     let names: Vec<&str> = kinds::SPACES.iter().map(|space| space.name()).collect();
-    let add = "insert into okms.space (name) select unnest($1::text[]) on conflict (name) do nothing";
+    let add =
+        "insert into okms.space (name) select unnest($1::text[]) on conflict (name) do nothing";
     session.once(add, &[(&names, Type::TEXT_ARRAY)], within).await?;
     if let Some(role) = role {
         let rows = session.once("select quote_ident($1)", &[(&role, Type::TEXT)], within).await?;
-        let role: String = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
+        let role: String =
+            rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
         let grants = format!(
             "grant usage on schema okms to {role}; \
              grant select, insert, update, delete on okms.record, okms.head, okms.log, okms.outcome, okms.process to {role}; \
@@ -126,6 +149,25 @@ pub async fn init(options: &PostgresOptions, role: Option<&str>) -> Result<bool,
     }
     session.execute("commit", within).await?;
     Ok(is_new)
+}
+
+/// The record under a key, of a store that is not opened for it.
+///
+/// # Errors
+/// What the server says, or what the schema lacks.
+pub async fn peek(
+    options: &PostgresOptions,
+    space: Space,
+    key: &[u8],
+) -> Result<Option<Record>, Fault> {
+    let connector = Connector::new(options.clone());
+    let session = connector.elect().await?;
+    let opened = check(&session, options).await?;
+    let number = opened.spaces.number(space);
+    let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&number, Type::INT2), (&key, Type::BYTEA)];
+    let found = "select rev, v from okms.record where space = $1 and k = $2";
+    let rows = session.once(found, &asked, options.commit_time).await?;
+    rows.first().map(|row| record(row, 0)).transpose()
 }
 
 /// How the store is.

@@ -79,7 +79,9 @@ impl Shared {
     /// A session with whoever takes writes, for one kind of work: the one at hand if it is still good, else a new one.
     pub(super) async fn session(&self, at_hand: Option<Session>) -> Result<Session, Fault> {
         match at_hand {
-            Some(session) if session.primary == self.primary() && !session.is_closed() => Ok(session),
+            Some(session) if session.primary == self.primary() && !session.is_closed() => {
+                Ok(session)
+            }
             _ => {
                 let opened = self.connector.to(self.primary()).await;
                 if opened.is_err() {

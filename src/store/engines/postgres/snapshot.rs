@@ -13,7 +13,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use tokio_postgres::{Statement, types::{ToSql, Type}};
+use tokio_postgres::{
+    Statement,
+    types::{ToSql, Type},
+};
 
 use super::{
     connect::Session,
@@ -21,9 +24,7 @@ use super::{
     reader::{self, Part, READ, READ_TYPES},
     shared::{Shared, column, most, revision, unread},
 };
-use crate::store::engine::{
-    Cut, Entry, Fut, Parts, Read, ReadError, Revision, Snapshot, Space,
-};
+use crate::store::engine::{Cut, Entry, Fut, Parts, Read, ReadError, Revision, Snapshot, Space};
 
 /// So long one waits for a connection.
 const TURN: Duration = Duration::from_secs(10);
@@ -89,7 +90,13 @@ impl Views {
                 Ok((view, at)) => {
                     let views = Arc::clone(self);
                     let runtime = Handle::current();
-                    return Ok(PostgresSnapshot { view: Some(view), at, views, runtime, turn: Some(turn) });
+                    return Ok(PostgresSnapshot {
+                        view: Some(view),
+                        at,
+                        views,
+                        runtime,
+                        turn: Some(turn),
+                    });
                 }
                 Err(other) => fault = other,
             }

@@ -13,7 +13,8 @@ pub(super) struct Spaces {
 impl Spaces {
     /// Of the numbers and names that the database has; says the name of a space that it has not.
     pub(super) fn of(rows: impl IntoIterator<Item = (i16, String)>) -> Result<Self, &'static str> {
-        let by_name: HashMap<_, _> = rows.into_iter().map(|(number, name)| (name, number)).collect();
+        let by_name: HashMap<_, _> =
+            rows.into_iter().map(|(number, name)| (name, number)).collect();
         let found = kinds::SPACES.iter().map(|space| match by_name.get(space.name()) {
             Some(number) => Ok((*space, *number)),
             None => Err(space.name()),

@@ -36,7 +36,11 @@ pub(super) fn encode(batch: &Batch, spaces: &Spaces) -> Vec<u8> {
 
 /// What a commit of this revision has touched; nothing where the bytes are of no known form. What is in spaces that
 /// this program does not know is left out.
-pub(super) fn decode(mut bytes: &[u8], revision: Revision, spaces: &Spaces) -> Option<Vec<Touched>> {
+pub(super) fn decode(
+    mut bytes: &[u8],
+    revision: Revision,
+    spaces: &Spaces,
+) -> Option<Vec<Touched>> {
     let mut found = Vec::new();
     while let Some((what, rest)) = bytes.split_first() {
         let (number, mut rest) = rest.split_first_chunk()?;
@@ -95,8 +99,11 @@ mod tests {
             Op::Delete(value::SPACE, vec![0; 300]),
             Op::DeleteRange(value::SPACE, Vec::new(), b"z".to_vec()),
         ];
-        let append =
-            Append { space: value::SPACE, prefix: b"p".to_vec(), value: Sealed::public(Vec::new()) };
+        let append = Append {
+            space: value::SPACE,
+            prefix: b"p".to_vec(),
+            value: Sealed::public(Vec::new()),
+        };
         let batch = Batch { appended: vec![append], ..Batch::of(ops) };
         let bytes = encode(&batch, &spaces);
         let expected = vec![
@@ -107,8 +114,9 @@ mod tests {
         ];
         assert_eq!(decode(&bytes, Revision(7), &spaces), Some(expected));
         // Cut anywhere but between two of them it is nothing.
-        let whole: Vec<_> =
-            (0..bytes.len()).filter(|n| decode(&bytes[..*n], Revision(7), &spaces).is_some()).collect();
+        let whole: Vec<_> = (0..bytes.len())
+            .filter(|n| decode(&bytes[..*n], Revision(7), &spaces).is_some())
+            .collect();
         assert_eq!(whole.len(), 4);
         assert_eq!(decode(&[9, 0, 1, 0, 0, 0, 0], Revision(7), &spaces), None);
         let foreign = [&[PUT][..], &999_i16.to_be_bytes(), &[0, 0, 0, 1, 7], &bytes].concat();

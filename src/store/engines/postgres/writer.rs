@@ -177,7 +177,8 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Queue>, observer: Arc<dy
                 observer.commit_failed(group.len());
                 tracing::error!(error = %fault, "whether a group of writes happened cannot be found out");
                 for job in group {
-                    let _ = job.reply.send(Err(CommitError::OutcomeUnknown(fault.to_string().into())));
+                    let _ =
+                        job.reply.send(Err(CommitError::OutcomeUnknown(fault.to_string().into())));
                 }
             }
         }
@@ -194,12 +195,11 @@ const COMMIT: &str = "select okms.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10
      $18, $19, $20, $21)";
 
 async fn writing(shared: &Shared, at_hand: Option<Writing>) -> Result<Writing, Fault> {
-    let (session, statement) = at_hand.map_or((None, None), |writing| {
-        (Some(writing.session), Some(writing.statement))
-    });
-    let is_kept = session.as_ref().is_some_and(|session| {
-        session.primary == shared.primary() && !session.is_closed()
-    });
+    let (session, statement) =
+        at_hand.map_or((None, None), |writing| (Some(writing.session), Some(writing.statement)));
+    let is_kept = session
+        .as_ref()
+        .is_some_and(|session| session.primary == shared.primary() && !session.is_closed());
     let session = shared.session(session).await?;
     let statement = match statement {
         Some(statement) if is_kept => statement,
@@ -229,7 +229,8 @@ async fn commit(
         let id = Uuid::new_v4();
         // Two that count alike, before and after the history was set back, hardly ever name the same revision.
         let salt = i64::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]));
-        let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&id, &salt, &now];
+        let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+            vec![&id, &salt, &now];
         parameters.extend(columns.parameters());
         let answer =
             writing.session.query(&writing.statement, &parameters, options.commit_time).await;

@@ -42,7 +42,6 @@ impl Job {
         let runtime = removes.then(|| Handle::try_current().ok()).flatten();
         Self { batch, reply, looked: None, runtime }
     }
-
 }
 
 impl Queued for Job {
@@ -171,7 +170,11 @@ impl Queue {
             let left = state.due.map(|due| due.saturating_duration_since(Instant::now()));
             // First, as there may always be something that waits.
             if std::mem::take(&mut state.woken) || left.is_some_and(|left| left.is_zero()) {
-                return if state.closed && state.waiting.is_empty() { Call::Closed } else { Call::Due };
+                return if state.closed && state.waiting.is_empty() {
+                    Call::Closed
+                } else {
+                    Call::Due
+                };
             }
             if !state.waiting.is_empty() {
                 return Call::Ready;

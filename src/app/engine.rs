@@ -1,0 +1,106 @@
+//! The engine that the configuration chooses.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{AppError, Checked, StoreObserver};
+use crate::{
+    config::{self, Config, StoreEngine},
+    fair::Weights,
+    service::Upgrade,
+    store::{
+        engine::Engine,
+        engines::{
+            postgres::{self, PostgresEngine, PostgresHost, PostgresOptions},
+            redb::{FileError, OpenError, RedbEngine, RedbOptions},
+        },
+        kinds::region,
+    },
+};
+
+/// What the store is called in messages: its file, or the database.
+pub(super) fn name(config: &Config) -> PathBuf {
+    match config.store.engine {
+        StoreEngine::Redb => config.store.path.clone(),
+        StoreEngine::Postgres => format!("postgresql:{}", config.store.postgres.database).into(),
+    }
+}
+
+/// How the database is reached.
+#[must_use]
+pub fn postgres(config: &Config) -> PostgresOptions {
+    let said = &config.store.postgres;
+    let host =
+        |host: &config::DatabaseHost| PostgresHost { host: host.host.clone(), port: host.port };
+    PostgresOptions {
+        password_file: said.password_file.clone(),
+        ca: said.ca.clone(),
+        certificate: said.certificate.clone().zip(said.private_key.clone()),
+        require_sync: match said.require_sync {
+            config::RequireSync::Yes => postgres::RequireSync::Yes,
+            config::RequireSync::Provider => postgres::RequireSync::Provider,
+            config::RequireSync::No => postgres::RequireSync::No,
+        },
+        read_connections: said.read_connections,
+        view_connections: said.view_connections,
+        connect_time: said.connect_time.0,
+        commit_time: said.commit_time.0,
+        settle_time: said.settle_time.0,
+        max_stale: said.max_stale.0,
+        unready_after: said.unready_after.0,
+        queue_batches: config.store.queue,
+        ..PostgresOptions::new(
+            said.hosts.iter().map(host).collect(),
+            said.database.clone(),
+            said.user.clone(),
+        )
+    }
+}
+
+pub(super) async fn open(
+    config: &Config,
+    observer: StoreObserver,
+    upgrade: Arc<Upgrade>,
+    weights: Arc<Weights>,
+) -> Result<Arc<dyn Engine>, AppError> {
+    let observer = Arc::new(observer);
+    if config.store.engine == StoreEngine::Postgres {
+        let options = PostgresOptions { weights, ..postgres(config) };
+        let engine = PostgresEngine::open(options, observer).await;
+        return Ok(Arc::new(engine.map_err(|fault| AppError::Database(name(config), fault))?));
+    }
+    let path = config.store.path.clone();
+    let options = RedbOptions {
+        cache_bytes: config.store.cache.0,
+        record_cache_bytes: config.store.record_cache.0,
+        log_bytes: config.store.log.0 as u64,
+        queue_batches: config.store.queue,
+        upgrade: Some(upgrade),
+        weights,
+        ..RedbOptions::new(path.clone())
+    };
+    let opened = tokio::task::spawn_blocking(move || RedbEngine::open(&options, observer)).await;
+    let engine = opened.map_err(|error| AppError::Internal(error.into()))?;
+    Ok(Arc::new(engine.map_err(|error| AppError::Store(path, error))?))
+}
+
+/// Whether the store, if there is one, was made with the root key of this id. Changes nothing.
+pub(super) async fn check(config: &Config, root: &[u8]) -> Result<Checked, AppError> {
+    let key = region::root_key();
+    let found = if config.store.engine == StoreEngine::Postgres {
+        let unread = |fault| AppError::Database(name(config), fault);
+        postgres::peek(&postgres(config), region::SPACE, &key).await.map_err(unread)?
+    } else {
+        match RedbEngine::peek(&config.store.path, region::SPACE, &key) {
+            Ok(record) => record,
+            Err(OpenError::File(FileError::InUse)) => return Ok(Checked::AllButTheStore),
+            Err(error) => return Err(AppError::Store(config.store.path.clone(), error)),
+        }
+    };
+    match found {
+        Some(record) if *record.bytes != *root => Err(AppError::WrongRootKey(
+            config.keys.root_key.as_path().into(),
+            name(config).as_path().into(),
+        )),
+        _ => Ok(Checked::All),
+    }
+}

@@ -1,0 +1,111 @@
+//! `okmsd store`: the database that several servers share.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::output::{Outcome, say};
+use crate::{
+    app,
+    config::{self, Config, StoreEngine},
+    store::engines::postgres::{self, PostgresOptions},
+};
+
+/// Prepare and look at the database that several servers share.
+#[derive(Subcommand)]
+pub(super) enum Store {
+    /// Make the schema in a new database, as its owner. What is there already stays.
+    Init(Prepare),
+    /// Add what this program needs to a schema that is there, as its owner; servers of this version and of the one
+    /// before may go on meanwhile.
+    Migrate(Prepare),
+    /// Tell how the store is, and who serves it.
+    Status(Status),
+}
+
+/// Who owns the schema, and who serves it.
+#[derive(Args)]
+pub(super) struct Prepare {
+    /// The config whose [store.postgres] says where the database is, and by which role it is served.
+    #[arg(long)]
+    config: PathBuf,
+    /// The role that owns the schema; the one that serves, if nothing is said.
+    #[arg(long)]
+    owner: Option<String>,
+    /// The file of the owner's password.
+    #[arg(long, requires = "owner")]
+    owner_password_file: Option<PathBuf>,
+}
+
+/// Which store.
+#[derive(Args)]
+pub(super) struct Status {
+    /// The config whose [store.postgres] says where the database is.
+    #[arg(long)]
+    config: PathBuf,
+}
+
+impl Store {
+    pub(super) async fn run(self) -> Outcome {
+        match self {
+            Self::Init(command) => command.run(true).await,
+            Self::Migrate(command) => command.run(false).await,
+            Self::Status(command) => command.run().await,
+        }
+    }
+}
+
+/// Where the database is.
+fn options(file: &std::path::Path) -> Outcome<PostgresOptions> {
+    let config = Config::load(file, config::environment())?;
+    if config.store.engine == StoreEngine::Postgres {
+        return Ok(app::postgres(&config));
+    }
+    Err("store.engine is redb: a file needs no preparation; only what is in [store.postgres] does"
+        .into())
+}
+
+impl Prepare {
+    async fn run(self, may_be_new: bool) -> Outcome {
+        let served = options(&self.config)?;
+        let role = served.user.clone();
+        let mut options = PostgresOptions { require_sync: postgres::RequireSync::No, ..served };
+        let mut served_by = None;
+        if let Some(owner) = self.owner {
+            if owner != role {
+                served_by = Some(role.as_str());
+            }
+            options = PostgresOptions {
+                user: owner,
+                password_file: self.owner_password_file,
+                certificate: None,
+                ..options
+            };
+        }
+        if postgres::init(&options, served_by, may_be_new).await? {
+            say(format_args!("made a store in the database {}", options.database));
+        } else {
+            say(format_args!("the database {} has all that is needed", options.database));
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    async fn run(self) -> Outcome {
+        let options = options(&self.config)?;
+        let status = postgres::status(&options).await?;
+        say(format_args!("store      {}", status.store));
+        say(format_args!("server     {}", status.server));
+        say(format_args!("commits    {}", status.commits));
+        say(format_args!("bytes      {}", status.bytes));
+        say(format_args!(
+            "durable    {}",
+            status.not_durable.map_or_else(|| "yes".to_owned(), |what| format!("no: {what}"))
+        ));
+        for (about, silent) in status.processes {
+            say(format_args!("process    {about}, heard {silent:.1} s ago"));
+        }
+        Ok(())
+    }
+}
