@@ -252,24 +252,24 @@ async fn without_a_list_nobody_is_let_in() {
 #[tokio::test]
 async fn a_check_finds_lists_that_cannot_be_used() {
     let mut region = Region::start(|_, _, _| {}).await;
-    let check = |region: &Region| {
+    let check = async |region: &Region| {
         let clock = Arc::clone(&region.server.clock) as Arc<dyn okmsd::clock::Clock>;
-        okmsd::app::check(&region.server.config, &clock)
+        okmsd::app::check(&region.server.config, &clock).await
     };
-    let said = check(&region).unwrap_err().to_string();
+    let said = check(&region).await.unwrap_err().to_string();
     assert!(said.contains("customer.crl"), "{said}");
     region.publish(&revoking(&Signer::root(listing_ca("nobody's CA")), &[]));
-    let said = check(&region).unwrap_err().to_string();
+    let said = check(&region).await.unwrap_err().to_string();
     assert!(said.contains("customer.crl") && said.contains("another authority"), "{said}");
     region.publish(&revoking(&region.customer, &[]));
-    check(&region).unwrap();
+    check(&region).await.unwrap();
     fs::write(region.server.path("customer_ca.pem"), Signer::root(ca("customer CA")).pem).unwrap();
-    let said = check(&region).unwrap_err().to_string();
+    let said = check(&region).await.unwrap_err().to_string();
     assert!(said.contains("customer_ca.pem") && said.contains("cRLSign"), "{said}");
     let config = region.server.config.clone();
     assert!(region.server.reloader.reload(&config).is_err());
     region.server.config.trust.customer_ca[0].crl.clear();
-    check(&region).unwrap();
+    check(&region).await.unwrap();
 }
 
 /// A list that is past its `nextUpdate`: the operator has said what is worse.

@@ -6,6 +6,7 @@ mod answer;
 mod certificates;
 mod client;
 mod clock;
+mod database;
 mod log;
 #[path = "../../support/mtls.rs"]
 mod mtls;
@@ -44,7 +45,7 @@ pub use self::{
     log::Lines,
     mtls::{Http, Sender},
 };
-use self::{clock::TestTime, mtls::Access};
+use self::{clock::TestTime, database::Database, mtls::Access};
 
 /// 2025-01-02T03:04:05Z, when every test begins.
 pub const START: i64 = 1_735_787_045;
@@ -68,6 +69,7 @@ pub struct TestServer {
     pub reloader: Reloader,
     stopper: Stopper,
     running: JoinHandle<()>,
+    _database: Option<Database>,
 }
 
 impl TestServer {
@@ -306,6 +308,7 @@ struct Prepared {
     authority_key: PrivateKeyPem,
     clock: Arc<MockClock>,
     config: Config,
+    database: Option<Database>,
 }
 
 impl Prepared {
@@ -335,14 +338,16 @@ impl Prepared {
         config.audit.folder = Some(folder.path().join("audit"));
         // Every operation is there.
         config.dev.helpers = Some(true);
+        let database = Database::new(&mut config);
         change(&mut config);
         let clock = Arc::new(MockClock::at(START));
-        Self { folder, authority, authority_key, clock, config }
+        Self { folder, authority, authority_key, clock, config, database }
     }
 
     fn running(self, (address, admin, reloader, stopper, running): Running) -> TestServer {
-        let Self { folder, authority, authority_key, clock, config } = self;
+        let Self { folder, authority, authority_key, clock, config, database } = self;
         TestServer {
+            _database: database,
             folder,
             authority,
             authority_key,
