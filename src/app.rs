@@ -40,7 +40,7 @@ use tokio::{
 pub use self::{
     audit::PURPOSE as AUDIT_PURPOSE,
     audit_error::AuditError,
-    engine::postgres,
+    engine::{Checked, CommitMetrics, postgres},
     error::AppError,
     heads::Heads,
     keeper::{Files, Keeper},
@@ -51,6 +51,7 @@ use self::{
     certificates::{Certificates, authority},
     devices::Devices,
     endings::EndingWatch,
+    engine::StoreObserver,
     keys::{KeyKeeper, Source},
     lists::{ListBoard, ListKeeper, ListWork},
     reload::Lives,
@@ -77,7 +78,7 @@ use crate::{
         Stopper, Terms, TlsState, fit_connections,
     },
     service::{self, ChangeName, Ended, Health, OnCommit, Service, Upgrade},
-    store::engine::{Engine, Observer},
+    store::engine::Engine,
     telemetry,
 };
 
@@ -111,15 +112,6 @@ pub struct App {
     audit: AuditKeeper,
     rotating: Rotating,
     times: lives::Times,
-}
-
-/// What [`check`] has looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checked {
-    /// Everything.
-    All,
-    /// All but whether the root key is the store's: another process has the store open.
-    AllButTheStore,
 }
 
 /// Everything that files must provide, loaded and checked.
@@ -182,8 +174,7 @@ impl App {
         let materials = Materials::load(config, &clock)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| AppError::Internal(error.into()))?);
         let time = store_clock(&clock, &metrics);
-        let observer =
-            StoreObserver { metrics: CommitMetrics(Arc::clone(&metrics)), time: Arc::clone(&time) };
+        let observer = StoreObserver::new(&metrics, &time);
         let upgrade = Arc::new(Upgrade::new(materials.root.clone()));
         let weights = Arc::<Weights>::default();
         let engine = engine::open(config, observer, upgrade, Arc::clone(&weights)).await?;
@@ -605,63 +596,6 @@ fn store_clock(machine: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Arc<StoreClo
         });
     };
     Arc::new(StoreClock::new(Arc::clone(machine), on_step))
-}
-
-/// Tells the metrics what the engine does, and the engine the time.
-struct StoreObserver {
-    metrics: CommitMetrics,
-    time: Arc<StoreClock>,
-}
-
-impl Observer for StoreObserver {
-    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
-        self.metrics.committed(batches, operations, elapsed);
-    }
-
-    fn commit_failed(&self, batches: usize) {
-        self.metrics.commit_failed(batches);
-    }
-
-    fn brought_up(&self, elapsed: Duration) {
-        Observer::brought_up(&self.metrics, elapsed);
-    }
-
-    fn fell_behind(&self) {
-        Observer::fell_behind(&self.metrics);
-    }
-
-    fn filled_up(&self) {
-        Observer::filled_up(&self.metrics);
-    }
-
-    fn moment(&self) -> Option<u64> {
-        u64::try_from(self.time.now().unix_nanos()).ok()
-    }
-}
-
-/// Tells the metrics what the engine does.
-pub struct CommitMetrics(pub Arc<Metrics>);
-
-impl Observer for CommitMetrics {
-    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
-        self.0.store().committed(batches, operations, elapsed);
-    }
-
-    fn commit_failed(&self, _: usize) {
-        self.0.store().commit_failed();
-    }
-
-    fn brought_up(&self, elapsed: Duration) {
-        self.0.store().checkpoint(elapsed);
-    }
-
-    fn fell_behind(&self) {
-        self.0.store().checkpoint_failed();
-    }
-
-    fn filled_up(&self) {
-        self.0.store().log_full();
-    }
 }
 
 /// An address at which a socket bound to `address` can be reached from this machine.

@@ -51,10 +51,12 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Foreign crates with an owner, and the files or folders that may name them.
 const OWNERS: &[(&str, &[&str])] = &[
     ("redb", &["store/engines"]),
+    ("tokio_postgres", &["store/engines/postgres"]),
+    ("futures_util", &["store/engines/postgres"]),
     ("twox_hash", &["store/engines"]),
     ("minicbor", &["store/kinds"]),
-    ("rustls", &["server", "cli/client.rs", "audit/link.rs"]),
-    ("tokio_rustls", &["server", "cli/client.rs"]),
+    ("rustls", &["server", "cli/client.rs", "audit/link.rs", "store/engines/postgres"]),
+    ("tokio_rustls", &["server", "cli/client.rs", "store/engines/postgres"]),
     ("webpki", &["server/refused.rs"]),
     ("rustls_pki_types", &["pki", "material.rs"]),
     ("rcgen", &["pki"]),
@@ -144,6 +146,8 @@ fn the_store_does_not_seal() {
     for file in sources().iter().filter(|file| file.room == "store") {
         let code =
             file.code.split("#[cfg(test)]").next().unwrap_or_default().replace(['\n', ' '], "");
+        // That of TLS is another one.
+        let code = code.replace("rustls::crypto::", "");
         for (at, word) in code.match_indices("crypto::") {
             let rest = &code[at + word.len()..];
             let items = rest

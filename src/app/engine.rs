@@ -1,21 +1,30 @@
 //! The engine that the configuration chooses.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AppError, Checked, StoreObserver};
+use super::error::AppError;
 use crate::{
+    clock::{Clock as _, StoreClock},
     config::{self, Config, StoreEngine},
     fair::Weights,
+    metrics::Metrics,
     service::Upgrade,
     store::{
-        engine::Engine,
-        engines::{
-            postgres::{self, PostgresEngine, PostgresHost, PostgresOptions},
-            redb::{FileError, OpenError, RedbEngine, RedbOptions},
-        },
+        engine::{Engine, Observer},
+        engines::postgres::{self, PostgresEngine, PostgresHost, PostgresOptions},
+        engines::redb::{FileError, OpenError, RedbEngine, RedbOptions},
         kinds::region,
     },
 };
+
+/// What [`check`] has looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Everything.
+    All,
+    /// All but whether the root key is the store's: another process has the store open.
+    AllButTheStore,
+}
 
 /// What the store is called in messages: its file, or the database.
 pub(super) fn name(config: &Config) -> PathBuf {
@@ -102,5 +111,68 @@ pub(super) async fn check(config: &Config, root: &[u8]) -> Result<Checked, AppEr
             name(config).as_path().into(),
         )),
         _ => Ok(Checked::All),
+    }
+}
+
+/// Tells the metrics what the engine does, and the engine the time.
+pub(super) struct StoreObserver {
+    metrics: CommitMetrics,
+    time: Arc<StoreClock>,
+}
+
+impl StoreObserver {
+    pub(super) fn new(metrics: &Arc<Metrics>, time: &Arc<StoreClock>) -> Self {
+        Self { metrics: CommitMetrics(Arc::clone(metrics)), time: Arc::clone(time) }
+    }
+}
+
+impl Observer for StoreObserver {
+    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
+        self.metrics.committed(batches, operations, elapsed);
+    }
+
+    fn commit_failed(&self, batches: usize) {
+        self.metrics.commit_failed(batches);
+    }
+
+    fn brought_up(&self, elapsed: Duration) {
+        Observer::brought_up(&self.metrics, elapsed);
+    }
+
+    fn fell_behind(&self) {
+        Observer::fell_behind(&self.metrics);
+    }
+
+    fn filled_up(&self) {
+        Observer::filled_up(&self.metrics);
+    }
+
+    fn moment(&self) -> Option<u64> {
+        u64::try_from(self.time.now().unix_nanos()).ok()
+    }
+}
+
+/// Tells the metrics what the engine does.
+pub struct CommitMetrics(pub Arc<Metrics>);
+
+impl Observer for CommitMetrics {
+    fn committed(&self, batches: usize, operations: usize, elapsed: Duration) {
+        self.0.store().committed(batches, operations, elapsed);
+    }
+
+    fn commit_failed(&self, _: usize) {
+        self.0.store().commit_failed();
+    }
+
+    fn brought_up(&self, elapsed: Duration) {
+        self.0.store().checkpoint(elapsed);
+    }
+
+    fn fell_behind(&self) {
+        self.0.store().checkpoint_failed();
+    }
+
+    fn filled_up(&self) {
+        self.0.store().log_full();
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     pki,
     server::{TlsError, UselessAuthority, UselessBearer},
     service,
-    store::engines::{postgres::Fault, redb::OpenError},
+    store::engines::postgres::Fault,
+    store::engines::redb::OpenError,
     telemetry,
 };
 

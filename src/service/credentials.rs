@@ -443,9 +443,8 @@ impl Credentials {
     async fn find(&self, keys: &DomainKeys, id: Uuid) -> Result<KnownCredential, Error> {
         let id = id.into_bytes();
         let key = Credential::key(keys.id(), &id);
-        let snapshot = self.scope.engine().snapshot().await?;
-        let record =
-            snapshot.get(Credential::SPACE, &key).await?.ok_or(Error::CredentialNotFound)?;
+        let record = self.scope.engine().get(Credential::SPACE, &key).await?;
+        let record = record.ok_or(Error::CredentialNotFound)?;
         Ok(self.known(id, open(keys, &key, &record.bytes)?))
     }
 

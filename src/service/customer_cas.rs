@@ -325,8 +325,7 @@ impl CustomerAuthorities {
 
     async fn find(&self, keys: &DomainKeys) -> Result<CustomerCas, Error> {
         let key = CustomerCas::key(keys.id(), ());
-        let snapshot = self.scope().engine().snapshot().await?;
-        let record = snapshot.get(CustomerCas::SPACE, &key).await?;
+        let record = self.scope().engine().get(CustomerCas::SPACE, &key).await?;
         let found = record.map(|record| open(keys, &key, &record.bytes)).transpose()?;
         Ok(found.unwrap_or_default())
     }

@@ -46,9 +46,8 @@ impl KeyRing {
         if let Some(keys) = self.kept.get(&id) {
             return Ok(keys);
         }
-        let snapshot = self.engine.snapshot().await?;
-        let record =
-            snapshot.get(tenant::SPACE, &tenant::key(id)).await?.ok_or(Error::DomainNotFound)?;
+        let record = self.engine.get(tenant::SPACE, &tenant::key(id)).await?;
+        let record = record.ok_or(Error::DomainNotFound)?;
         let keys = Arc::new(DomainKeys::unwrap(
             &*self.root,
             id,

@@ -232,6 +232,7 @@ impl Follower for Quotas {
         // Those that were known may be gone.
         let mut ids: Vec<_> = self.known().keys().copied().collect();
         let all = keys_of(&*snapshot, quota::SPACE, (Vec::new(), vec![0xff; 17])).await?;
+        drop(snapshot);
         ids.extend(all.iter().filter_map(|key| quota::tenant(key)));
         for id in ids {
             self.bring_up(id).await?;

@@ -23,7 +23,7 @@ pub(super) async fn open(engine: &dyn Engine, root: &dyn RootKey) -> Result<(), 
 
 /// Whether the store was made already, and with this root key.
 async fn is_marked(engine: &dyn Engine, root: &dyn RootKey) -> Result<bool, Error> {
-    match engine.snapshot().await?.get(region::SPACE, &region::root_key()).await? {
+    match engine.get(region::SPACE, &region::root_key()).await? {
         Some(record) if *record.bytes == root.id() => {
             names::complete(engine, root).await?;
             issued::complete(engine, root, region::endings_are_complete(), endings::places).await?;

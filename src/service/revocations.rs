@@ -201,7 +201,7 @@ impl Revocations {
         let Some(serial) = serial_in(key).filter(|serial| !self.revoked.contains(*serial)) else {
             return Ok(());
         };
-        let record = self.scope.engine().snapshot().await?.get(revocation::SPACE, key).await?;
+        let record = self.scope.engine().get(revocation::SPACE, key).await?;
         if let Some(record) = record {
             self.revoked.add(&[(serial, decoded(serial, &record.bytes))]);
         }

@@ -274,9 +274,8 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<KnownToken, Error> {
         let keys = self.scope.keys(permit).await?;
-        let snapshot = self.scope.engine().snapshot().await?;
         let OneRecord(space, key) = record_of(&keys, accessor)?;
-        let record = snapshot.get(space, &key).await?;
+        let record = self.scope.engine().get(space, &key).await?;
         let token = open(&keys, accessor, record, now)?;
         Ok(KnownToken { accessor: accessor.to_owned(), token })
     }

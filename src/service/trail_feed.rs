@@ -142,8 +142,7 @@ impl TrailFeed {
         };
         let keys = self.scope.keys(permit).await?;
         let key = place.key(self.id);
-        let snapshot = self.scope.engine().snapshot().await?;
-        let Some(record) = snapshot.get(audit_block::SPACE, &key).await? else {
+        let Some(record) = self.scope.engine().get(audit_block::SPACE, &key).await? else {
             // It was too old, or too much.
             return Ok(Some(Vec::new()));
         };

@@ -100,8 +100,8 @@ impl Trails {
     /// # Errors
     /// `Error` where the store cannot be read.
     pub async fn position(&self, chain: [u8; 8]) -> Result<Option<LookedAt>, Error> {
-        let snapshot = self.scope.engine().snapshot().await?;
-        let found = snapshot.get(audit_block::SPACE, &audit_block::position(chain)).await?;
+        let key = audit_block::position(chain);
+        let found = self.scope.engine().get(audit_block::SPACE, &key).await?;
         Ok(found.and_then(|record| {
             let (seq, strand) = record.bytes.split_first_chunk()?;
             let strand = strand.first_chunk().copied().unwrap_or(chain);

@@ -31,8 +31,9 @@ impl Tries {
         if let Some(doublings) = self.made.checked_sub(3) {
             let longest = Duration::from_millis(1 << doublings.min(6)).min(PAUSE_MAX);
             // As random as the keys of a map.
-            let random = RandomState::new().hash_one(self.made) >> 32;
-            tokio::time::sleep(longest.mul_f64(random as f64 / f64::from(u32::MAX))).await;
+            let random: u16 =
+                (RandomState::new().hash_one(self.made) >> 48).try_into().unwrap_or(u16::MAX);
+            tokio::time::sleep(longest.mul_f64(f64::from(random) / f64::from(u16::MAX))).await;
         }
         true
     }
@@ -52,7 +53,7 @@ mod tests {
         }
         assert!(count >= AT_LEAST && began.elapsed() >= TIME, "{count}");
         // Where each try takes long, not after the first ones.
-        let mut slow = Tries { began: began - TIME * 2, made: 0 };
+        let mut slow = Tries { began: began.checked_sub(TIME * 2).unwrap(), made: 0 };
         for _ in 0..AT_LEAST {
             assert!(slow.next().await);
         }

@@ -190,8 +190,8 @@ impl Users {
 
     /// Whether there is a record of this name, damaged or not.
     async fn is_there(&self, keys: &DomainKeys, name: &str) -> Result<bool, Error> {
-        let snapshot = self.scope.engine().snapshot().await?;
-        Ok(snapshot.get(user::SPACE, &User::key(keys.id(), name)).await?.is_some())
+        let key = User::key(keys.id(), name);
+        Ok(self.scope.engine().get(user::SPACE, &key).await?.is_some())
     }
 
     /// The keys of all users of a tenant.

@@ -439,6 +439,19 @@ pub trait Engine: Send + Sync {
     }
 }
 
+impl dyn Engine + '_ {
+    /// The record under `key`.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    pub async fn get(&self, space: Space, key: &[u8]) -> Result<Option<Record>, ReadError> {
+        match self.read(&[Read::Key(space, key)]).await?.pop() {
+            Some(found) => Ok(found?.map(|found| found.record)),
+            None => Ok(None),
+        }
+    }
+}
+
 /// What an engine tells its observer, the numbers behind the metrics, and the time that it asks
 /// for.
 pub trait Observer: Send + Sync {

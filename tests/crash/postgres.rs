@@ -1,7 +1,11 @@
 //! The engine for several machines, over real PostgreSQL.
 
 use std::{
-    sync::{Arc, Mutex},
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -286,4 +290,272 @@ async fn every_statement_goes_by_an_index() {
             .collect();
         assert!(slow.is_empty(), "{rows}: {}", slow[0]);
     }
+}
+
+/// Three servers of which one takes writes, and what becomes of them.
+struct Trio {
+    folder: tempfile::TempDir,
+    nodes: Vec<Node>,
+    primary: usize,
+}
+
+const NAMES: [&str; 3] = ["n0", "n1", "n2"];
+
+impl Trio {
+    fn start() -> Self {
+        let folder = cluster::folder();
+        let settings = "synchronous_standby_names = 'ANY 1 (n0, n1, n2)'\nwal_keep_size = '256MB'\n\
+             hot_standby = on\nwal_receiver_timeout = '5s'\nwal_retrieve_retry_interval = '100ms'";
+        let mut first = Node::init(folder.path(), NAMES[0], settings);
+        first.start();
+        let mut nodes = vec![first];
+        for name in &NAMES[1..] {
+            let mut node = Node::standby(folder.path(), name, cluster::free_port(), &nodes[0]);
+            node.start();
+            nodes.push(node);
+        }
+        Self { folder, nodes, primary: 0 }
+    }
+
+    fn options(&self, database: &str) -> PostgresOptions {
+        let host = |node: &Node| PostgresHost { host: "127.0.0.1".into(), port: node.port };
+        PostgresOptions {
+            hosts: self.nodes.iter().map(host).collect(),
+            require_sync: RequireSync::Yes,
+            max_stale: Duration::from_secs(1),
+            commit_time: Duration::from_secs(2),
+            ..self.nodes[self.primary].options(database)
+        }
+    }
+
+    /// Makes the standby that has most the one that takes writes; the other one follows it.
+    fn fail_over(&mut self) {
+        let standbys: Vec<_> = (0..3).filter(|at| *at != self.primary).collect();
+        let has = |at: &usize| {
+            let lsn = "select coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'::pg_lsn";
+            self.nodes[*at].sql("postgres", lsn).parse::<u64>().unwrap()
+        };
+        let next = standbys.iter().copied().max_by_key(has).unwrap();
+        self.nodes[next].promote();
+        for at in standbys.into_iter().filter(|at| *at != next) {
+            self.nodes[at].follow(NAMES[at], &self.nodes[next]);
+        }
+        self.primary = next;
+    }
+
+    /// Puts a new standby in the place of one that was lost.
+    fn replace(&mut self, lost: usize) {
+        self.nodes[lost].kill();
+        let port = self.nodes[lost].port;
+        let of = &self.nodes[self.primary];
+        let mut node = Node::standby(self.folder.path(), NAMES[lost], port, of);
+        node.start();
+        self.nodes[lost] = node;
+    }
+}
+
+/// What writers were told.
+#[derive(Default)]
+struct Ledger {
+    /// The highest value of each counter that was acknowledged.
+    counters: [AtomicU64; 4],
+    /// Each value of a counter that was acknowledged.
+    counted: Mutex<HashSet<(usize, u64)>>,
+    /// Keys whose writes were acknowledged, and of which it was said that they did not happen.
+    there: Mutex<Vec<Vec<u8>>>,
+    not_there: Mutex<Vec<Vec<u8>>>,
+    acknowledged: AtomicU64,
+    unknown: AtomicU64,
+    reads: AtomicU64,
+    stale: AtomicU64,
+    is_over: AtomicBool,
+}
+
+fn counter(at: usize) -> Vec<u8> {
+    format!("counter {at}").into_bytes()
+}
+
+async fn value(engine: &dyn Engine, at: usize) -> Option<(engine::Revision, u64)> {
+    let key = counter(at);
+    let mut found = engine.read(&[Read::Key(HEADER, &key)]).await.ok()?;
+    let record = found.pop()?.ok()??.record;
+    Some((record.revision, u64::from_be_bytes(record.bytes[..].try_into().unwrap())))
+}
+
+impl Ledger {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Adds one to a counter again and again, as somebody does who has read it.
+    async fn count(&self, engine: &dyn Engine, at: usize) {
+        while !self.is_over() {
+            let Some((revision, before)) = value(engine, at).await else {
+                sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            let bytes = (before + 1).to_be_bytes();
+            let batch = batch_if(
+                HEADER,
+                &counter(at),
+                Expect::At(revision),
+                vec![put(HEADER, &counter(at), &bytes)],
+            );
+            match engine.commit(batch).await {
+                Ok(_) => {
+                    assert!(
+                        self.counted.lock().unwrap().insert((at, before + 1)),
+                        "an update was lost"
+                    );
+                    self.counters[at].fetch_max(before + 1, Ordering::SeqCst);
+                    self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::OutcomeUnknown(_)) => {
+                    self.unknown.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// Writes one key after the other.
+    async fn fill(&self, engine: &dyn Engine, writer: u8) {
+        let mut number = 0_u32;
+        while !self.is_over() {
+            number += 1;
+            let key = [&[writer][..], &number.to_be_bytes()].concat();
+            let batch =
+                batch_if(VALUE, &key, Expect::Absent, vec![put(VALUE, &key, &[writer; 300])]);
+            match engine.commit(batch).await {
+                Ok(_) => {
+                    self.there.lock().unwrap().push(key);
+                    self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(CommitError::OutcomeUnknown(_)) => {
+                    self.unknown.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(CommitError::Conflict) => panic!("nobody else writes it"),
+                Err(_) => {
+                    self.not_there.lock().unwrap().push(key);
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+
+    /// Looks whether anything is shown that is older than what was acknowledged before it was asked for.
+    async fn look(&self, engine: &dyn Engine, at: usize) {
+        while !self.is_over() {
+            let least = self.counters[at].load(Ordering::SeqCst);
+            match value(engine, at).await {
+                Some((_, found)) => {
+                    self.reads.fetch_add(1, Ordering::Relaxed);
+                    if found < least {
+                        self.stale.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                None => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// Waits until so much more was acknowledged; says after how long.
+    async fn goes_on(&self, more: u64) -> Duration {
+        let (began, before) = (Instant::now(), self.acknowledged.load(Ordering::Relaxed));
+        while self.acknowledged.load(Ordering::Relaxed) < before + more {
+            assert!(began.elapsed() < Duration::from_secs(60), "writes do not go on");
+            sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+}
+
+/// The one who takes writes is lost, again and again, in three ways: it is killed; it is stopped, passed over, and wakes
+/// up; all its connections are ended. Nothing that was acknowledged is lost, nothing that was refused has happened, no
+/// update is lost, and nobody is shown the past. `FAILOVERS` says how many times (12).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_loses_nothing() {
+    if !cluster::is_there() {
+        return;
+    }
+    let rounds = std::env::var("FAILOVERS").map_or(12, |rounds| rounds.parse().unwrap());
+    let mut trio = Trio::start();
+    let options = trio.options("ledger");
+    assert!(postgres::init(&options, None, true).await.unwrap());
+    let engines = [open(&options).await, open(&options).await];
+    let ledger = Arc::new(Ledger::default());
+    for at in 0..4 {
+        write(&*engines[0], vec![put(HEADER, &counter(at), &0_u64.to_be_bytes())]).await;
+    }
+    let mut tasks = Vec::new();
+    for (engine, process) in engines.iter().zip(0_u8..) {
+        for at in 0..4 {
+            let (ledger, engine) = (Arc::clone(&ledger), Arc::clone(engine));
+            tasks.push(tokio::spawn(async move {
+                tokio::join!(
+                    ledger.count(&*engine, at),
+                    ledger.look(&*engine, at),
+                    ledger.fill(&*engine, process * 4 + at as u8)
+                );
+            }));
+        }
+    }
+    let mut gaps = Vec::new();
+    for round in 0..rounds {
+        ledger.goes_on(100).await;
+        let before = trio.primary;
+        match round % 3 {
+            0 => {
+                trio.nodes[before].kill();
+                block_in_place(|| trio.fail_over());
+                gaps.push(ledger.goes_on(20).await);
+                block_in_place(|| trio.replace(before));
+            }
+            1 => {
+                trio.nodes[before].signal_all(rustix::process::Signal::STOP);
+                sleep(Duration::from_millis(1500)).await;
+                block_in_place(|| trio.fail_over());
+                gaps.push(ledger.goes_on(20).await);
+                trio.nodes[before].signal_all(rustix::process::Signal::CONT);
+                ledger.goes_on(200).await;
+                block_in_place(|| trio.replace(before));
+            }
+            _ => {
+                let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'okmsd'";
+                block_in_place(|| trio.nodes[before].sql("postgres", all));
+                gaps.push(ledger.goes_on(20).await);
+            }
+        }
+    }
+    ledger.goes_on(50).await;
+    ledger.is_over.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    drop(engines);
+    let engine = open(&options).await;
+    for at in 0..4 {
+        let (_, found) = value(&*engine, at).await.unwrap();
+        assert!(
+            found >= ledger.counters[at].load(Ordering::SeqCst),
+            "an acknowledged value is lost"
+        );
+    }
+    for (keys, expected) in [(&ledger.there, true), (&ledger.not_there, false)] {
+        let keys = keys.lock().unwrap().clone();
+        for key in &keys {
+            assert_eq!(get(&*engine, VALUE, key).await.is_some(), expected, "{key:?}");
+        }
+    }
+    let told = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    println!(
+        "{rounds} rounds, {} acknowledged, {} unknown, {} reads, {} stale; until writes went on: {gaps:.1?}",
+        told(&ledger.acknowledged),
+        told(&ledger.unknown),
+        told(&ledger.reads),
+        told(&ledger.stale),
+    );
+    assert_eq!(told(&ledger.stale), 0);
+    assert!(told(&ledger.reads) > 1000);
 }

@@ -96,19 +96,28 @@ impl Node {
         node
     }
 
-    /// A standby of another one that runs. Not started.
-    pub fn standby(folder: &Path, name: &str, of: &Self, settings: &str) -> Self {
+    /// A standby of another one that runs, in the place of what was there of this name before. Not started.
+    pub fn standby(folder: &Path, name: &str, port: u16, of: &Self) -> Self {
         let data = folder.join(name);
+        let _ = fs::remove_dir_all(&data);
         let mut copy = command("pg_basebackup");
         copy.args(["-h", "127.0.0.1", "-U", "owner", "-R", "-X", "stream", "--checkpoint=fast"]);
         copy.args(["--no-sync", "-p", &of.port.to_string()]).arg("-D").arg(&data);
         run(copy);
-        let node = Self { data, port: free_port(), server: None };
-        node.configure(&format!(
-            "{settings}\nprimary_conninfo = 'host=127.0.0.1 port={} user=owner application_name={name}'\n",
+        let node = Self { data, port, server: None };
+        node.follow(name, of);
+        node
+    }
+
+    /// A standby follows this one from now on.
+    pub fn follow(&self, name: &str, of: &Self) {
+        self.configure(&format!(
+            "primary_conninfo = 'host=127.0.0.1 port={} user=owner application_name={name}'",
             of.port
         ));
-        node
+        if self.server.is_some() {
+            self.signal(rustix::process::Signal::HUP);
+        }
     }
 
     /// Adds settings, of which the last counts.
@@ -179,11 +188,22 @@ impl Node {
 
     /// Ends it at once, as a loss of power ends it, but that what it wrote is there.
     pub fn kill(&mut self) {
-        if let Some(mut server) = self.server.take() {
+        if self.server.is_some() {
             // Its children end when it does.
-            let pid = rustix::process::Pid::from_raw(server.id().try_into().unwrap()).unwrap();
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
-            server.wait().unwrap();
+            self.signal(rustix::process::Signal::QUIT);
+            self.server.take().unwrap().wait().unwrap();
+        }
+    }
+
+    /// Its main process and all that this has started: they are stopped, or go on.
+    pub fn signal_all(&self, signal: rustix::process::Signal) {
+        let children =
+            fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid())).unwrap();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        for pid in children.chain([self.pid()]) {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            // One may have ended meanwhile.
+            let _ = rustix::process::kill_process(pid, signal);
         }
     }
 

@@ -31,8 +31,7 @@ pub(super) async fn find<K: Kind>(
     name: K::Name<'_>,
 ) -> Result<Option<K>, Error> {
     let key = K::key(keys.id(), name);
-    let snapshot = scope.engine().snapshot().await?;
-    let Some(record) = snapshot.get(K::SPACE, &key).await? else { return Ok(None) };
+    let Some(record) = scope.engine().get(K::SPACE, &key).await? else { return Ok(None) };
     open(keys, &key, &record.bytes).map(Some)
 }
 

@@ -71,12 +71,16 @@ impl Kept {
     }
 
     async fn read(&self, id: OkmsId) -> Result<Vec<Anchor>, Error> {
-        let snapshot = self.scope.engine().snapshot().await?;
         let key = CustomerCas::key(id, ());
+        let engine = self.scope.engine();
+        if engine.get(CustomerCas::SPACE, &key).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let keys = self.scope.keys_of(id).await?;
+        let snapshot = engine.snapshot().await?;
         let Some(record) = snapshot.get(CustomerCas::SPACE, &key).await? else {
             return Ok(Vec::new());
         };
-        let keys = self.scope.keys_of(id).await?;
         let found: CustomerCas = open(&keys, &key, &record.bytes)?;
         let records = Reader { snapshot: &*snapshot, keys: &keys };
         let mut anchors = Vec::new();
@@ -136,7 +140,9 @@ impl Follower for Kept {
         let snapshot = self.scope.engine().snapshot().await?;
         let all = (vec![0; 16], vec![0xff; 17]);
         // A domain that has none any more has a record that says so.
-        for key in keys_of(&*snapshot, customer_ca::SPACE, all).await? {
+        let found = keys_of(&*snapshot, customer_ca::SPACE, all).await?;
+        drop(snapshot);
+        for key in found {
             if let Some(id) = customer_ca::domain(&key) {
                 self.bring_up(id).await?;
             }

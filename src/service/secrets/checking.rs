@@ -36,11 +36,10 @@ impl Secrets {
     /// # Errors
     /// `Error` where the store cannot be read or takes no change; it goes on where it was.
     pub async fn complete_index(&self) -> Result<(), Error> {
-        let snapshot = self.scope.engine().snapshot().await?;
-        if snapshot.get(region::SPACE, &region::index_is_complete()).await?.is_some() {
+        let done = region::index_is_complete();
+        if self.scope.engine().get(region::SPACE, &done).await?.is_some() {
             return Ok(());
         }
-        drop(snapshot);
         for id in domains(&self.scope).await? {
             match self.scope.keys_of(id).await {
                 Ok(keys) => {

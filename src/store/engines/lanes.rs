@@ -55,7 +55,7 @@ const TURN: usize = 16 << 10;
 /// What waits.
 pub(super) struct Lanes<J> {
     limits: Limits,
-    lanes: HashMap<Tenant, Lane<J>>,
+    by_tenant: HashMap<Tenant, Lane<J>>,
     weights: Arc<Weights>,
     /// The tenants that have something in their lanes, the next one first.
     turns: VecDeque<Tenant>,
@@ -81,7 +81,7 @@ impl<J> Default for Lanes<J> {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            lanes: HashMap::new(),
+            by_tenant: HashMap::new(),
             weights: Arc::default(),
             turns: VecDeque::new(),
             batches: 0,
@@ -108,7 +108,7 @@ impl<J: Queued> Lanes<J> {
             bytes: self.limits.bytes.saturating_sub(self.bytes),
         };
         let tenant = job.tenant();
-        let held = self.lanes.get(&tenant).map_or((0, 0), |lane| (lane.jobs.len(), lane.bytes));
+        let held = self.by_tenant.get(&tenant).map_or((0, 0), |lane| (lane.jobs.len(), lane.bytes));
         if free.batches == 0 || weight > free.bytes {
             return Err(Full);
         }
@@ -123,7 +123,7 @@ impl<J: Queued> Lanes<J> {
     /// Takes one in that waited before, and is not refused for want of room.
     pub(super) fn add(&mut self, job: J) {
         let (tenant, weight) = (job.tenant(), job.batch().weight());
-        let lane = self.lanes.entry(tenant).or_default();
+        let lane = self.by_tenant.entry(tenant).or_default();
         if lane.jobs.is_empty() {
             self.turns.push_back(tenant);
         }
@@ -139,7 +139,7 @@ impl<J: Queued> Lanes<J> {
         let mut group = Vec::new();
         let mut bytes = 0_usize;
         'group: while let Some(tenant) = self.turns.front().copied() {
-            let Some(lane) = self.lanes.get_mut(&tenant) else {
+            let Some(lane) = self.by_tenant.get_mut(&tenant) else {
                 self.turns.pop_front();
                 continue;
             };
@@ -171,7 +171,7 @@ impl<J: Queued> Lanes<J> {
             if rests {
                 self.turns.push_back(tenant);
             } else {
-                self.lanes.remove(&tenant);
+                self.by_tenant.remove(&tenant);
             }
         }
         group

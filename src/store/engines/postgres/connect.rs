@@ -176,19 +176,16 @@ impl Connector {
             config.password(text.trim_ascii_end());
         }
         let warned = Arc::<AtomicBool>::default();
-        let client = match tls(options, to)? {
-            Some(tls) => {
-                config.ssl_mode(SslMode::Require);
-                let (client, connection) = config.connect(tls).await?;
-                spawn(connection, &warned);
-                client
-            }
-            None => {
-                config.ssl_mode(SslMode::Disable);
-                let (client, connection) = config.connect(NoTls).await?;
-                spawn(connection, &warned);
-                client
-            }
+        let client = if let Some(tls) = tls(options, to)? {
+            config.ssl_mode(SslMode::Require);
+            let (client, connection) = config.connect(tls).await?;
+            spawn(connection, &warned);
+            client
+        } else {
+            config.ssl_mode(SslMode::Disable);
+            let (client, connection) = config.connect(NoTls).await?;
+            spawn(connection, &warned);
+            client
         };
         let rows = client
             .simple_query(

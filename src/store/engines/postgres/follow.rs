@@ -3,7 +3,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -16,7 +16,7 @@ use super::{
     shared::{PAUSE, Shared, column, revision, stored},
     touched,
 };
-use crate::store::engine::Change;
+use crate::store::engine::{Change, Observer};
 
 /// How often something is made durable.
 const BEAT: Duration = Duration::from_millis(300);
@@ -31,10 +31,10 @@ const SKEW: Duration = Duration::from_secs(2);
 
 const BEGIN: &str = "insert into okms.process (id, about) values ($1, $2) \
      on conflict (id) do update set at = clock_timestamp() \
-     returning extract(epoch from clock_timestamp())::float8";
+     returning (extract(epoch from clock_timestamp()) * 1000000000)::bigint";
 
-/// Makes something durable again and again; where that fails, looks for who takes writes.
-pub(super) async fn beat(shared: Arc<Shared>) {
+/// Makes something durable again and again, and compares the clocks; where that fails, looks for who takes writes.
+pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
     let id = Uuid::new_v4();
     let mut at_hand: Option<Session> = None;
     let mut ticks = interval(BEAT);
@@ -48,8 +48,10 @@ pub(super) async fn beat(shared: Arc<Shared>) {
         }
         let began = Instant::now();
         match one_beat(&shared, at_hand.take(), id).await {
-            Ok((session, skew)) => {
+            Ok((session, theirs)) => {
                 shared.acknowledged(began);
+                let ours = observer.moment().unwrap_or(theirs);
+                let skew = Duration::from_nanos(theirs.abs_diff(ours));
                 if (skew > SKEW) != is_skewed {
                     is_skewed = !is_skewed;
                     if is_skewed {
@@ -88,7 +90,7 @@ async fn one_beat(
     shared: &Shared,
     at_hand: Option<Session>,
     id: Uuid,
-) -> Result<(Session, Duration), Fault> {
+) -> Result<(Session, u64), Fault> {
     let options = shared.options();
     let session = match at_hand {
         Some(session) if !session.is_closed() => session,
@@ -101,10 +103,8 @@ async fn one_beat(
     if session.was_warned() {
         return Err(Fault::Stale);
     }
-    let theirs: f64 = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
-    let ours = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let skew = Duration::try_from_secs_f64((theirs - ours.as_secs_f64()).abs()).unwrap_or_default();
-    Ok((session, skew))
+    let theirs: i64 = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
+    Ok((session, u64::try_from(theirs).unwrap_or(0)))
 }
 
 async fn forget(shared: &Shared, session: &Session) -> Result<(), Fault> {

@@ -206,13 +206,12 @@ impl<'a> Columns<'a> {
             self.cut_to.push(to);
         }
         for ((space, key), value) in folded.records {
-            match value {
-                Some(value) => self.put(number, spaces.number(space), key, value, false),
-                None => {
-                    self.del_batch.push(number);
-                    self.del_space.push(spaces.number(space));
-                    self.del_key.push(key);
-                }
+            if let Some(value) = value {
+                self.put(number, spaces.number(space), key, value, false);
+            } else {
+                self.del_batch.push(number);
+                self.del_space.push(spaces.number(space));
+                self.del_key.push(key);
             }
         }
         for append in &batch.appended {

@@ -90,7 +90,7 @@ impl PostgresEngine {
         for _ in 0..readers {
             tasks.spawn(reader::run(Arc::clone(&shared), Arc::clone(&asked)));
         }
-        tasks.spawn(follow::beat(Arc::clone(&shared)));
+        tasks.spawn(follow::beat(Arc::clone(&shared), Arc::clone(&observer)));
         tasks.spawn(follow::follow(Arc::clone(&shared)));
         // Not among them: it goes on until what waits is written.
         tokio::spawn(writer::run(Arc::clone(&shared), Arc::clone(&queue), observer));
