@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Condvar, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering::SeqCst},
+        atomic::{AtomicU32, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -16,16 +16,16 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     bell: Condvar,
-    /// [`BUSY`], [`WAITS`] or [`CLAIMED`].
-    sleeper: AtomicU8,
+    /// [`BUSY`], [`WAITS`], or [`CLAIMED`] and how many have come since.
+    sleeper: AtomicU32,
 }
 
 /// The thread does not wait.
-const BUSY: u8 = 0;
+const BUSY: u32 = 0;
 /// It waits.
-const WAITS: u8 = 1;
+const WAITS: u32 = 1;
 /// It waits, and somebody has promised to wake it.
-const CLAIMED: u8 = 2;
+const CLAIMED: u32 = 2;
 
 impl Bell {
     /// Wakes the thread, if it waits.
@@ -37,7 +37,23 @@ impl Bell {
 
     /// Whether the thread waits and nobody has promised to wake it: whoever asks is to do that then.
     pub(super) fn claim(&self) -> bool {
-        self.sleeper.compare_exchange(WAITS, CLAIMED, SeqCst, SeqCst).is_ok()
+        let come = |sleeper: u32| match sleeper {
+            BUSY => None,
+            WAITS => Some(CLAIMED),
+            claimed => Some(claimed.saturating_add(1)),
+        };
+        self.sleeper.fetch_update(SeqCst, SeqCst, come) == Ok(WAITS)
+    }
+
+    /// As if the thread waited.
+    #[cfg(test)]
+    pub(super) fn sleeps(&self) {
+        self.sleeper.store(WAITS, SeqCst);
+    }
+
+    /// How many have asked since somebody has promised to wake it.
+    pub(super) fn come(&self) -> u32 {
+        self.sleeper.load(SeqCst).saturating_sub(CLAIMED)
     }
 
     /// Gives up the lock until the bell rings, or for so long; whether nobody rang.
@@ -51,5 +67,23 @@ impl Bell {
         let (lock, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         self.sleeper.store(BUSY, SeqCst);
         (lock, waited.timed_out())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_promises_to_ring_and_the_others_are_counted() {
+        let bell = Bell::default();
+        assert!(!bell.claim(), "who does not wait is not woken");
+        assert_eq!(bell.come(), 0);
+        bell.sleeps();
+        assert_eq!([bell.claim(), bell.claim(), bell.claim()], [true, false, false]);
+        assert_eq!(bell.come(), 2);
+        bell.ring();
+        assert!(!bell.claim());
+        assert_eq!(bell.come(), 0);
     }
 }

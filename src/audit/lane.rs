@@ -21,6 +21,8 @@ const HELD: usize = 32 << 20;
 const HEAVY: usize = 1 << 20;
 /// So much room for lines is kept while none waits, in bytes.
 const ROOM: usize = 64 << 10;
+/// So often it is looked whether more records come, at most: each time a few others have gone on.
+const LOOKS: usize = 4;
 
 /// The bells of a lane's two threads.
 #[derive(Debug, Default)]
@@ -41,6 +43,31 @@ impl Calls {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Wakes them when no more records come of those who are ready: a device is asked once for all of these.
+    pub(super) fn gather(self) {
+        let come = self.come();
+        if come > 0 {
+            // By itself: whoever has claimed them may have to wait for a turn.
+            tokio::spawn(self.gathered(come));
+        }
+    }
+
+    async fn gathered(self, mut before: u32) {
+        for _ in 0..LOOKS {
+            tokio::task::yield_now().await;
+            let come = self.come();
+            if come == before {
+                return;
+            }
+            before = come;
+        }
+    }
+
+    /// How many records have come since they were claimed.
+    fn come(&self) -> u32 {
+        self.0.iter().map(|bells| bells.writer.come()).fold(0, u32::saturating_add)
     }
 }
 
@@ -206,5 +233,38 @@ impl Lane {
     /// Whether all that it was given is as durable as it gets.
     pub(super) const fn is_done(&self) -> bool {
         self.buffer.is_empty() && self.durable() >= self.buffered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        iter::once,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    /// A device was asked for every eight records, though many more were about to come.
+    #[test]
+    fn a_writer_is_woken_when_no_more_come() {
+        for rounds in [0, 1, LOOKS - 1, LOOKS, 100] {
+            let bells = Arc::new(Bells::default());
+            bells.writer.sleeps();
+            let calls = Calls::of(once(&bells));
+            assert!(Calls::of(once(&bells)).is_empty(), "one has claimed it");
+            let mut gathered = pin!(calls.gathered(1));
+            let mut looks = 0;
+            while gathered.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                assert!(bells.writer.come() > 0, "it was woken too early");
+                looks += 1;
+                if looks <= rounds {
+                    assert!(!bells.writer.claim());
+                }
+            }
+            assert_eq!(bells.writer.come(), 0, "it is awake");
+            assert_eq!(looks, LOOKS.min(rounds + 1));
+        }
     }
 }

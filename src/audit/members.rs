@@ -4,7 +4,7 @@
 //! escaped, so that no name or path starts a line, moves a terminal's cursor or turns the direction
 //! of what is read.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::model::{Timestamp, text::hex};
 
@@ -27,6 +27,14 @@ impl Members {
     pub fn text(mut self, name: &str, value: &str) -> Self {
         self.name(name);
         quote(&mut self.0, value);
+        self
+    }
+
+    /// What prints as plain text, without quotation marks, such as a number or an address.
+    #[must_use]
+    pub(super) fn shown(mut self, name: &str, value: impl Display) -> Self {
+        self.name(name);
+        let _never_fails = write!(self.0, "\"{value}\"");
         self
     }
 

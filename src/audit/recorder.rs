@@ -16,6 +16,7 @@ use std::{
 use tokio::sync::{Notify, oneshot};
 
 use super::{
+    bell::Bell,
     chain::{Position, Said},
     device::{Device, Form},
     head::Head,
@@ -23,7 +24,7 @@ use super::{
     members::Members,
     state::{Shared, State, Unrecorded, Waiter},
     unended::Unended,
-    worker::{Syncer, Writer},
+    worker::{Syncer, Watch, Writer},
 };
 use crate::{
     crypto::SigningKey,
@@ -51,10 +52,14 @@ pub struct Receipt {
     told: Option<oneshot::Receiver<Result<(), Unrecorded>>>,
     /// The devices' threads that wait for it.
     asleep: Calls,
-    patience: Duration,
 }
 
 impl Receipt {
+    /// That of a record on which nobody relies.
+    fn of_nothing() -> Self {
+        Self { told: None, asleep: Calls::default() }
+    }
+
     /// Goes on when the record is kept as it was asked for.
     ///
     /// # Errors
@@ -62,12 +67,11 @@ impl Receipt {
     pub async fn kept(self) -> Result<(), Unrecorded> {
         let Some(told) = self.told else { return Ok(()) };
         if !self.asleep.is_empty() {
-            // Whoever is ready adds its records first: the device is asked once for all of them.
+            // Whoever is ready adds its records first.
             tokio::task::yield_now().await;
-            drop(self.asleep);
+            self.asleep.gather();
         }
-        let told = tokio::time::timeout(self.patience, told).await;
-        told.ok().and_then(Result::ok).unwrap_or(Err(Unrecorded))
+        told.await.unwrap_or(Err(Unrecorded))
     }
 
     /// Whether the record is kept by now as it was asked for.
@@ -146,7 +150,9 @@ impl Recorder {
             stops: false,
             threads: 0,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state) });
+        let shared = Arc::new(Shared { state: Mutex::new(state), watch: Bell::default() });
+        let watch = Watch { shared: Arc::clone(&shared), patience };
+        spawn(&shared, "audit watch", move || watch.run())?;
         let recorder = Self { shared, key, patience, stretch, due: Notify::new() };
         fitted.into_iter().try_for_each(|one| recorder.add(one).map(drop))?;
         Ok(recorder)
@@ -254,7 +260,7 @@ impl Recorder {
     pub fn record(&self, members: &Members, need: Need) -> Result<Receipt, Unrecorded> {
         match self.admit(members, need)? {
             Some(mut state) => Ok(self.link(&mut state, members, need)),
-            None => Ok(self.receipt(None, Calls::default())),
+            None => Ok(Receipt::of_nothing()),
         }
     }
 
@@ -356,21 +362,13 @@ impl Recorder {
         let asleep = Calls::of(asleep.map(|lane| &lane.bells));
         let queue = match need {
             // Nobody waits, so nobody would wake them.
-            Need::Nothing => return self.receipt(None, Calls::default()),
+            Need::Nothing => return Receipt::of_nothing(),
             Need::Written => &mut state.for_writing,
             Need::Durable => &mut state.for_disk,
         };
         let (tell, told) = oneshot::channel();
-        queue.push_back(Waiter { seq: state.at.seq, tell });
-        self.receipt(Some(told), asleep)
-    }
-
-    const fn receipt(
-        &self,
-        told: Option<oneshot::Receiver<Result<(), Unrecorded>>>,
-        asleep: Calls,
-    ) -> Receipt {
-        Receipt { told, asleep, patience: self.patience }
+        queue.push_back(Waiter { seq: state.at.seq, since: Instant::now(), tell });
+        Receipt { told: Some(told), asleep }
     }
 
     /// Signs what there is, if there is anything new, and records are kept: while they are not, they would only be

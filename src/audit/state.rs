@@ -7,12 +7,12 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-use super::{chain::Position, lane::Lane, members::Members, unended::Unended};
+use super::{bell::Bell, chain::Position, lane::Lane, members::Members, unended::Unended};
 
 /// A record could not be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +22,8 @@ pub struct Unrecorded;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
+    /// Of the thread that sees to it that nobody waits too long.
+    pub(super) watch: Bell,
 }
 
 impl Shared {
@@ -31,6 +33,7 @@ impl Shared {
             lane.bells.writer.ring();
             lane.bells.syncer.ring();
         }
+        self.watch.ring();
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -72,26 +75,31 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) seq: u64,
+    pub(super) since: Instant,
     pub(super) tell: oneshot::Sender<Result<(), Unrecorded>>,
 }
 
-/// Those whose records are kept. They are told without the lock: to wake them takes longer than all that
-/// is done with it.
+/// Those of whose records it is known what became. They are told without the lock: to wake them takes longer
+/// than all that is done with it.
 #[must_use]
-pub(super) struct Kept(Vec<Waiter>);
+pub(super) struct Known(Vec<Waiter>, Result<(), Unrecorded>);
 
-impl Kept {
+impl Known {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells them.
     pub(super) fn tell(self) {
         for waiter in self.0 {
-            let _whoever_has_gone = waiter.tell.send(Ok(()));
+            let _whoever_has_gone = waiter.tell.send(self.1);
         }
     }
 }
 
 impl State {
     /// Looks whose records are kept by now.
-    pub(super) fn advance(&mut self) -> Kept {
+    pub(super) fn advance(&mut self) -> Known {
         let mut kept = Vec::new();
         let required = || self.lanes.values().filter(|lane| lane.is_required);
         let written = required().map(Lane::written).min().unwrap_or_default();
@@ -109,7 +117,26 @@ impl State {
         {
             self.free.extend(changes.iter().filter_map(|change| self.open.remove(change)));
         }
-        Kept(kept)
+        Known(kept, Ok(()))
+    }
+
+    /// Those who have waited longer than that.
+    pub(super) fn overdue(&mut self, patience: Duration) -> Known {
+        let is_overdue = |waiter: &Waiter| waiter.since.elapsed() > patience;
+        let mut overdue = Vec::new();
+        for queue in [&mut self.for_writing, &mut self.for_disk] {
+            while queue.front().is_some_and(is_overdue)
+                && let Some(waiter) = queue.pop_front()
+            {
+                overdue.push(waiter);
+            }
+        }
+        Known(overdue, Err(Unrecorded))
+    }
+
+    /// Whether somebody waits until something is kept.
+    pub(super) fn someone_waits(&self) -> bool {
+        !self.for_writing.is_empty() || !self.for_disk.is_empty()
     }
 
     /// Whether somebody waits until what a device has taken is on its disk.

@@ -262,8 +262,10 @@ impl Trail {
 
     /// Where its client is.
     pub fn is_from(&self, client: Option<IpAddr>) {
-        let client = client.map(|client| client.to_string());
-        self.more(|head| head.maybe("client", client.as_deref()));
+        self.more(|head| match client {
+            Some(client) => head.shown("client", client),
+            None => head,
+        });
     }
 
     /// What is asked for.
@@ -295,7 +297,7 @@ impl Trail {
     pub fn is_in(&self, tenant: OkmsId, salt: Option<Arc<Salt>>) {
         let mut request = self.request();
         (request.tenant, request.salt) = (Some(tenant), salt);
-        request.head = std::mem::take(&mut request.head).text("tenant", &tenant.to_string());
+        request.head = std::mem::take(&mut request.head).shown("tenant", tenant);
     }
 
     /// Nothing of it may be done to anything.
@@ -616,7 +618,7 @@ fn certificate(
     is_forwarded: bool,
 ) -> Members {
     let head = if is_forwarded { head.text("subject", "forwarded") } else { head };
-    let head = head.maybe("common_name", common_name).text("serial", &serial.to_string());
+    let head = head.maybe("common_name", common_name).shown("serial", serial);
     match voucher.issuer {
         Issuer::Region => head.text("issuer", "region"),
         Issuer::Customer(_) => head.hex("issuer", &voucher.authority_key),
@@ -626,7 +628,7 @@ fn certificate(
 fn of_party(head: Members, party: Party) -> Members {
     match party {
         Party::Operator => head.text("acting_tenant", "operator"),
-        Party::Tenant(tenant) => head.text("acting_tenant", &tenant.to_string()),
+        Party::Tenant(tenant) => head.shown("acting_tenant", tenant),
     }
 }
 

@@ -1,7 +1,9 @@
-//! The threads of a device: one that writes, and one that makes durable.
+//! The threads of a device, one that writes and one that makes durable, and the one that looks whether they
+//! do so in time.
 //!
 //! Always holds: lines reach the device in order, each whole, or wait; what the device has not
-//! taken comes again, until it does. Never does: hold the lock while the device works.
+//! taken comes again, until it does; nobody waits for it much longer than the patience. Never does: hold the
+//! lock while the device works.
 
 use std::{
     collections::VecDeque,
@@ -23,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(1);
 /// The longest time that what was written is not made durable though nobody waits for it.
 const UNSYNCED: Duration = Duration::from_secs(1);
+/// So often in the time of the patience it is looked who has lost it.
+const LOOKS: u32 = 8;
 
 /// What was given to a device and is not durable yet.
 struct Piece {
@@ -107,28 +111,29 @@ impl Writer {
                     self.held += bytes.len();
                     self.kept.push_back(Piece { bytes, to: last });
                     self.taken = 0;
-                    let written = self.look().and_then(|()| self.write_last());
+                    let written = self.look().and_then(|_| self.write_last());
                     let is_written = written.is_ok();
                     self.ended(written);
-                    if is_written {
-                        let tended = self.tend(last);
-                        self.ended(tended);
+                    // What is due is looked for after each piece, and seldom found.
+                    match is_written.then(|| self.tend(last)) {
+                        None | Some(Ok(Opened::Same)) => {}
+                        Some(tended) => self.ended(tended.map(drop)),
                     }
                 }
                 Task::Again => {
-                    let outcome = self.reopen().and_then(|()| self.write_last());
+                    let outcome = self.reopen().and_then(|_| self.write_last());
                     self.ended(outcome);
                 }
                 Task::Tend(last) => {
                     let outcome = self.tend(last);
-                    self.ended(outcome);
+                    self.ended(outcome.map(drop));
                 }
                 Task::CatchUp(to) => {
                     let outcome = self.catch_up(to);
                     self.ended(outcome);
                 }
                 Task::Restore => {
-                    let outcome = self.reopen().and_then(|()| self.restore());
+                    let outcome = self.reopen().and_then(|_| self.restore());
                     self.ended(outcome);
                 }
             }
@@ -152,22 +157,24 @@ impl Writer {
 
     /// Goes where the device belongs, if it was not looked at lately. Nothing is written elsewhere
     /// meanwhile: somebody may have taken that away.
-    fn look(&mut self) -> io::Result<()> {
-        if self.looked.elapsed() >= LOOK { self.reopen() } else { Ok(()) }
+    fn look(&mut self) -> io::Result<Opened> {
+        if self.looked.elapsed() >= LOOK { self.reopen() } else { Ok(Opened::Same) }
     }
 
-    fn tend(&mut self, last: u64) -> io::Result<()> {
-        self.look()?;
-        let opened = self.device.tend(last)?;
-        self.moves_to(opened)
+    fn tend(&mut self, last: u64) -> io::Result<Opened> {
+        let looked = self.look()?;
+        let tended = self.device.tend(last)?;
+        self.moves_to(tended)?;
+        Ok(if tended == Opened::Same { looked } else { tended })
     }
 
-    fn reopen(&mut self) -> io::Result<()> {
+    fn reopen(&mut self) -> io::Result<Opened> {
         let whole = self.device.length().saturating_sub(self.begun() as u64);
         let opened = self.device.reopen(whole, self.base)?;
         // Until it is there, it is looked at each time.
         self.looked = Instant::now();
-        self.moves_to(opened)
+        self.moves_to(opened)?;
+        Ok(opened)
     }
 
     /// How much the device has taken of the line that it has not taken whole.
@@ -388,6 +395,30 @@ impl Syncer {
             }
             let pause = if stops { PAUSE } else { UNSYNCED };
             (state, is_due) = self.bells.syncer.wait(state, pause);
+        }
+    }
+}
+
+/// The thread that tells those who have waited too long that their records are not kept.
+pub(super) struct Watch {
+    pub(super) shared: Arc<Shared>,
+    pub(super) patience: Duration,
+}
+
+impl Watch {
+    pub(super) fn run(self) {
+        let pause = (self.patience / LOOKS).max(Duration::from_millis(1));
+        let mut state = self.shared.lock();
+        // Whoever waits when all others stop is told as well.
+        while !state.stops || state.someone_waits() {
+            let overdue = state.overdue(self.patience);
+            if overdue.is_empty() {
+                state = self.shared.watch.wait(state, pause).0;
+            } else {
+                drop(state);
+                overdue.tell();
+                state = self.shared.lock();
+            }
         }
     }
 }

@@ -28,13 +28,12 @@ pub fn is_plain(text: &str) -> bool {
 /// Bytes as hexadecimal digits, in lower case.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let mut digits = vec![0; 2 * bytes.len()];
+    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
-    text
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// A SHA-256 in hexadecimal digits, with or without colons between the bytes.
@@ -75,6 +74,9 @@ mod tests {
         ] {
             assert!(!is_printable(no), "{no:?}");
         }
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        assert!(all.iter().all(|byte| hex(&[*byte]) == format!("{byte:02x}")));
+        assert_eq!(unhex::<256>(&hex(&all)).unwrap().as_slice(), all);
         let key = "0aF1".repeat(16);
         let bytes = [0x0a, 0xf1].repeat(16);
         assert_eq!(sha256(&key).unwrap().as_slice(), bytes);

@@ -118,6 +118,30 @@ async fn files_before_that_cannot_be_removed_are_no_matter() {
     assert!(proven.first == 1 && proven.is_closed, "{proven:?}");
 }
 
+/// Each record had a timer of its own, so that none of them waits for ever. One thread looks after all, also when the
+/// recorder stops and the device does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_much_longer_than_the_patience() {
+    let patience = Duration::from_millis(200);
+    for mood in [Mood::Stuck, Mood::StuckDisk] {
+        let device = Moody::fine();
+        let recorder = one(device.clone(), patience);
+        recorder.record(&record(1), Need::Durable).unwrap().kept().await.unwrap();
+        device.0.lock().unwrap().0 = mood;
+        let begun = Instant::now();
+        let many: Vec<_> =
+            (2..50).map(|number| recorder.record(&record(number), Need::Durable)).collect();
+        drop(recorder);
+        for one in many {
+            let told = tokio::time::timeout(PATIENCE, one.unwrap().kept()).await;
+            assert_eq!(told, Ok(Err(Unrecorded)), "{mood:?}");
+        }
+        let waited = begun.elapsed();
+        assert!(waited >= patience && waited < 3 * patience, "{mood:?}: {waited:?}");
+        device.0.lock().unwrap().0 = Mood::Fine;
+    }
+}
+
 /// A full file that could not be renamed had changes refused, off and on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_renamed_goes_on() {
