@@ -2,7 +2,10 @@
 //! while another domain's many connections read, write and list as fast as they can.
 //!
 //! The noise is made by a process of its own, which gives way to the server and to what is timed: its
-//! own work must not be taken for the server's. Most of what is left is shared processors.
+//! own work must not be taken for the server's. Noise takes all processors of a small machine, the client's
+//! among them, and its disk, whoever serves it: a request waits for those in any case. So the reference, which has
+//! the budget, is the same request while the same noise is made at another server on the same machine: the ratio is
+//! what sharing the server adds to sharing the machine. Beside it is the request alone, which tells both together.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +22,7 @@ use super::{
     kv::{Job, Peer, busy},
     note,
     server::{OKMSD, Region, Server},
-    table::{Budget, Rounds, Row, median, percentile},
+    table::{Budget, Rounds, Row, percentile},
 };
 
 /// How many connections of the noisy domain do the same.
@@ -28,45 +31,80 @@ const NOISY: [(Job, usize); 3] = [(Job::Read, 32), (Job::Write, 32), (Job::List,
 const QUIET: usize = 4;
 const PERIOD: Duration = Duration::from_millis(10);
 /// How many names there are in the folders that are listed.
-const NAMES: [(&str, usize); 2] = [("noisy", 500), ("quiet", 100)];
+const NAMES_OF_NOISY: usize = 500;
+const NAMES_OF_QUIET: usize = 100;
 /// Until the noise is at its loudest.
 const WARM_UP: Duration = Duration::from_millis(700);
 
 pub(super) async fn measure(effort: Effort) -> Outcome<Vec<Row>> {
-    let region = Region::create()?;
-    let server = Server::okmsd(&region, &[]).await?;
-    let [noisy, quiet] = holders(&region, &server)?;
-    for (holder, (_, names)) in [&noisy, &quiet].into_iter().zip(NAMES) {
-        fill(&holder.peer(server.address)?, names).await?;
+    let (region, elsewhere) = (Region::create()?, Region::create()?);
+    let (server, other) =
+        (Server::okmsd(&region, &[]).await?, Server::okmsd(&elsewhere, &[]).await?);
+    let ([noisy, quiet], [noisy_elsewhere, _]) =
+        (holders(&region, &server)?, holders(&elsewhere, &other)?);
+    fill(&quiet.peer(server.address)?, NAMES_OF_QUIET).await?;
+    let (here, apart) = ((&noisy, &server), (&noisy_elsewhere, &other));
+    for (holder, server) in [here, apart] {
+        fill(&holder.peer(server.address)?, NAMES_OF_NOISY).await?;
     }
     let peer = quiet.peer(server.address)?;
-    let (mut rows, mut rates) = (Vec::new(), Vec::new());
+    let (mut rows, mut rates) = (Vec::new(), Rounds::default());
     for (job, what) in [(Job::Read, "a read"), (Job::Write, "a write"), (Job::List, "a list")] {
-        let (mut medians, mut tails) = (Rounds::default(), Rounds::default());
+        let mut shared = [0.5, 0.99].map(|at| (at, Rounds::default()));
+        let mut whole = Rounds::default();
         for round in 0..=effort.rounds {
             note(format_args!("{what} of a quiet domain beside a noisy one, turn {round}"));
             let alone = steady(&peer, job, effort.turn).await?;
-            let before = answered(&server).await?;
-            let noise = Noise::begin(&noisy, server.address)?;
-            tokio::time::sleep(WARM_UP).await;
-            let started = Instant::now();
-            let beside = steady(&peer, job, effort.turn).await?;
-            let time = (started.elapsed() + WARM_UP).as_secs_f64();
-            drop(noise);
+            let (beside, theirs) = if round.is_multiple_of(2) {
+                let first = amid(here, &peer, job, effort.turn).await?;
+                (first, amid(apart, &peer, job, effort.turn).await?)
+            } else {
+                let first = amid(apart, &peer, job, effort.turn).await?;
+                (amid(here, &peer, job, effort.turn).await?, first)
+            };
             // The first turn warms up.
             if round > 0 {
-                medians.push(percentile(&beside, 0.5), percentile(&alone, 0.5));
-                tails.push(percentile(&beside, 0.99), percentile(&alone, 0.99));
-                rates.push((answered(&server).await? - before) / time);
+                for (at, rounds) in &mut shared {
+                    rounds.push(percentile(&beside.times, *at), percentile(&theirs.times, *at));
+                }
+                whole.push(percentile(&beside.times, 0.99), percentile(&alone, 0.99));
+                rates.push(beside.rate, theirs.rate);
             }
         }
-        let whose = "of a quiet domain beside a noisy one, and alone";
-        rows.push(medians.row(format!("p50 of {what} {whose}"), " us", Budget::None));
-        rows.push(tails.row(format!("p99 of {what} {whose}"), " us", Budget::AtMost(1.1)));
+        let [(_, medians), (_, tails)] = shared;
+        let whose = "of a quiet domain beside a noisy one";
+        let apart = "beside that at another server";
+        rows.push(medians.row(format!("p50 of {what} {whose}, {apart}"), " us", Budget::None));
+        rows.push(tails.row(format!("p99 of {what} {whose}, {apart}"), " us", Budget::AtMost(1.1)));
+        rows.push(whole.row("the same, and alone on the machine".to_owned(), " us", Budget::None));
     }
-    let what = "requests answered meanwhile, of both domains".to_owned();
-    rows.push(Row::alone(what, median(rates), "/s", Budget::None));
+    let what =
+        "requests that the noisy one's server answered meanwhile, the quiet one's, and the other";
+    rows.push(rates.row(what.to_owned(), "/s", Budget::None));
     Ok(rows)
+}
+
+/// What the quiet one's requests take, in us, amid noise; and how much noise there was.
+struct Amid {
+    times: Vec<f64>,
+    rate: f64,
+}
+
+/// The quiet one's requests while somebody is noisy at some server.
+async fn amid(
+    (noisy, server): (&Holder, &Server),
+    peer: &Peer,
+    job: Job,
+    time: Duration,
+) -> Outcome<Amid> {
+    let before = answered(server).await?;
+    let noise = Noise::begin(noisy, server.address)?;
+    tokio::time::sleep(WARM_UP).await;
+    let started = Instant::now();
+    let times = steady(peer, job, time).await?;
+    let took = (started.elapsed() + WARM_UP).as_secs_f64();
+    drop(noise);
+    Ok(Amid { times, rate: (answered(server).await? - before) / took })
 }
 
 /// What the quiet one's requests take, in us.

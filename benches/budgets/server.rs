@@ -133,6 +133,8 @@ impl Server {
         for key in ["ADDRESS_HANDSHAKES_PER_SECOND", "HANDSHAKES_PER_SECOND"] {
             command.env(format!("OKMSD_LIMITS__{key}"), "0");
         }
+        // What helps who develops, and no server has that others rely on.
+        command.env("OKMSD_DEV__HELPERS", "false");
         let process =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
         Ok(Self { process, address, admin })
