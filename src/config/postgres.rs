@@ -76,6 +76,8 @@ pub enum RequireSync {
     No,
 }
 
+const WORDS: &str = "must be true, false or \"provider\"";
+
 impl<'de> Deserialize<'de> for RequireSync {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -87,8 +89,14 @@ impl<'de> Deserialize<'de> for RequireSync {
         match Said::deserialize(deserializer) {
             Ok(Said::Plain(true)) => Ok(Self::Yes),
             Ok(Said::Plain(false)) => Ok(Self::No),
-            Ok(Said::Text(text)) if text == "provider" => Ok(Self::Provider),
-            _ => Err(de::Error::custom("is true, false or \"provider\"")),
+            // The environment has texts alone.
+            Ok(Said::Text(text)) => match text.as_str() {
+                "true" => Ok(Self::Yes),
+                "false" => Ok(Self::No),
+                "provider" => Ok(Self::Provider),
+                _ => Err(de::Error::custom(WORDS)),
+            },
+            Err(_) => Err(de::Error::custom(WORDS)),
         }
     }
 }
@@ -138,6 +146,23 @@ impl<'de> Deserialize<'de> for DatabaseHost {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_standby_is_required_unless_it_is_said_otherwise() {
+        let read = |text: &str| {
+            let text = format!("require_sync = {text}");
+            toml::from_str::<Postgres>(&text).map(|read| read.require_sync).ok()
+        };
+        assert_eq!(toml::from_str::<Postgres>("").unwrap().require_sync, RequireSync::Yes);
+        for (text, expected) in [("true", RequireSync::Yes), ("false", RequireSync::No)] {
+            assert_eq!(read(text), Some(expected));
+            assert_eq!(read(&format!("\"{text}\"")), Some(expected), "as the environment has it");
+        }
+        assert_eq!(read("\"provider\""), Some(RequireSync::Provider));
+        for wrong in ["\"no\"", "0", "[]", "\"\""] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn hosts_are_names_addresses_and_sockets() {

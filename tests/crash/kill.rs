@@ -227,6 +227,15 @@ impl Access {
         Self { id, tls: Arc::new(tls) }
     }
 
+    /// As an operator.
+    pub fn operator(folder: &Path, id: &str) -> Self {
+        let pem = |name: &str| fs::read(folder.join(name)).unwrap();
+        let (certificates, key) = (pem("operator_certificate.pem"), pem("operator_privatekey.pem"));
+        let access = mtls::Access { certificates: &certificates, key: &key };
+        let tls = mtls::tls(&pem("region_ca.pem"), Some(&access), Http::One).unwrap();
+        Self { id: id.to_owned(), tls: Arc::new(tls) }
+    }
+
     pub async fn connect(&self, address: SocketAddr) -> Result<Api, Gone> {
         let connection = Connection::open(address, &self.tls).await?;
         Ok(Api { connection, base: format!("/api/{}/v2/", self.id) })

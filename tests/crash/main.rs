@@ -35,6 +35,7 @@ mod mtls;
 mod packing;
 mod postgres;
 mod power;
+mod processes;
 mod ranges;
 mod storage;
 mod upgrade;
