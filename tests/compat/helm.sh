@@ -101,6 +101,19 @@ serviceAccount: {create: false}
 fullnameOverride: vault
 YAML
 
+cat >"$work/many.yaml" <<'YAML'
+rootKey: {existingSecret: okmsd-root-key}
+tls: {existingSecret: okmsd-tls}
+regionCa: {existingSecret: okmsd-region-ca}
+replicas: 3
+config:
+  store:
+    engine: postgres
+    postgres: {hosts: ["db-0:5432", "db-1:5432"], password_file: /db/password, ca: /db/ca.pem, commit_time: 3s}
+extraVolumes: [{name: db, secret: {secretName: db}}]
+extraVolumeMounts: [{name: db, mountPath: /db}]
+YAML
+
 failures=0
 bad() {
     failures=$((failures + 1))
@@ -134,7 +147,7 @@ refuses() {
     fi
 }
 
-for values in least most claim; do
+for values in least most claim many; do
     if ! "$helm" lint --strict "$chart" -f "$work/$values.yaml" >"$work/lint" 2>&1; then
         bad "helm lint with $values.yaml"
         cat "$work/lint"
@@ -146,7 +159,7 @@ for values in least most claim; do
     fi
     # What no values may take away by accident.
     has "$work/$values.out" \
-        'replicas: 1' 'automountServiceAccountToken: false' 'enableServiceLinks: false' \
+        'automountServiceAccountToken: false' 'enableServiceLinks: false' \
         'runAsNonRoot: true' 'readOnlyRootFilesystem: true' 'allowPrivilegeEscalation: false' 'privileged: false' \
         $'capabilities:\ndrop:\n- ALL' $'seccompProfile:\ntype: RuntimeDefault' 'runAsUser: 65532' 'fsGroup: 65532' \
         $'httpGet:\npath: /livez\nport: admin' $'httpGet:\npath: /readyz\nport: admin' \
@@ -176,6 +189,9 @@ has "$work/most.out" \
     $'- key: k\npath: root.key' $'- key: b.pem\npath: ca.pem' 'storageClassName: fast' 'type: LoadBalancer' 'team: platform' \
     'note: here' 'pod: label' 'pod: annotation' "name: 'release-extra'" '- okms.example.com' 'release: prometheus' \
     'path: /metrics' 'priorityClassName: high' '- mountPath: /more' '- name: OKMSD_LOG__FILTER' 'topologyKey: zone'
+for values in least most claim; do has "$work/$values.out" 'replicas: 1'; done
+has "$work/many.out" 'replicas: 3' 'podManagementPolicy: Parallel' 'engine = "postgres"' \
+    $'[store.postgres]\nca = "/db/ca.pem"\ncommit_time = "3s"\nhosts = ["db-0:5432", "db-1:5432"]\npassword_file = "/db/password"'
 has "$work/claim.out" 'claimName: my-claim' 'name: vault' 'serviceAccountName: default'
 lacks "$work/claim.out" volumeClaimTemplates
 lacks "$work/claim.out" 'kind: ServiceAccount'
@@ -187,7 +203,8 @@ refuses 'tls.existingSecret is not set' "${least[@]}" --set tls.existingSecret=
 refuses 'regionCa.existingSecret is not set' "${least[@]}" --set regionCa.existingSecret=
 refuses 'choose one' "${least[@]}" --set tls.certManager.enabled=true
 refuses 'config.server.listen is set by the chart' "${least[@]}" --set config.server.listen=127.0.0.1:1
-refuses 'replicas' "${least[@]}" --set replicas=3
+refuses 'a file, which one process holds open' "${least[@]}" --set replicas=3
+refuses 'replicas' "${least[@]}" --set replicas=0
 refuses 'client_auth' "${least[@]}" --set config.server.client_auth=never
 refuses 'crl' "${least[@]}" --set 'customerCas[0].domain=5b1d7c3e-2f5a-4c57-9b3e-0d8f6a1c2e44' \
     --set 'customerCas[0].existingSecret=a' --set 'customerCas[0].crl[0]=https://pki.example.com/a.crl'
@@ -220,7 +237,7 @@ else
     done
     openssl rand -hex 32 >"$pod/etc/okmsd/keys/root.key"
     chmod 0440 "$pod/etc/okmsd/keys/root.key" "$pod/etc/okmsd/tls/tls.key" "$pod/etc/okmsd/trust/region_ca_privatekey.pem"
-    for values in least most claim; do
+    for values in least most claim many; do
         toml=$pod/etc/okmsd/config/okmsd.toml
         python3 - "$work/$values.out" "$pod" >"$toml" <<'PY'
 import sys
@@ -237,7 +254,13 @@ for line in lines:
         line = line.replace('"' + there, '"' + sys.argv[2] + there)
     print(line[4:])
 PY
-        if ! "$OKMSD" serve --config "$toml" --check >"$work/check" 2>&1; then
+        if [[ $values == many ]]; then
+            # It takes what is said, and says that there is no such database here.
+            if "$OKMSD" serve --config "$toml" --check >"$work/check" 2>&1 || ! grep -q '/db/' "$work/check"; then
+                bad "okmsd serve --check did not look for the database of $values.yaml:"
+                cat "$work/check"
+            fi
+        elif ! "$OKMSD" serve --config "$toml" --check >"$work/check" 2>&1; then
             bad "okmsd serve --check refuses the okmsd.toml of $values.yaml:"
             cat "$work/check" "$toml"
         elif ! grep -qx ok "$work/check"; then
@@ -252,4 +275,4 @@ if ((failures > 0)); then
     echo "helm: $failures checks failed"
     exit 1
 fi
-echo "helm: lint, three renderings and ten refusals as expected$checked"
+echo "helm: lint, four renderings and eleven refusals as expected$checked"

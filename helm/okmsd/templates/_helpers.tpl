@@ -80,6 +80,9 @@ annotations:
 {{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) -}}
 {{- fail "\n\ntls.certManager.enabled is set, but tls.certManager.issuerRef.name is not.\n" -}}
 {{- end -}}
+{{- if and (gt (int .Values.replicas) 1) (ne (toString (dig "store" "engine" "redb" .Values.config)) "postgres") -}}
+{{- fail "\n\nreplicas is more than 1, but the store is a file, which one process holds open: a second pod would have a volume, and so a truth, of its own. Set config.store.engine to postgres and config.store.postgres.hosts (docs/ENGINES.md).\n" -}}
+{{- end -}}
 {{- if not .Values.regionCa.existingSecret -}}
 {{- fail "\n\nregionCa.existingSecret is not set. Name a Secret that holds the CA certificate (key region_ca.pem) that access certificates must chain to.\n" -}}
 {{- end -}}
@@ -138,8 +141,21 @@ annotations:
 [{{ $section }}]
 {{- range $key := keys $keys | sortAlpha }}
 {{- $value := get $keys $key }}
-{{- if not (kindIs "invalid" $value) }}
+{{- if not (or (kindIs "map" $value) (kindIs "invalid" $value)) }}
 {{ $key }} = {{ include "okmsd.toml.value" $value }}
+{{- end }}
+{{- end }}
+{{- range $key := keys $keys | sortAlpha }}
+{{- $inner := get $keys $key }}
+{{- if kindIs "map" $inner }}
+
+[{{ $section }}.{{ $key }}]
+{{- range $name := keys $inner | sortAlpha }}
+{{- $value := get $inner $name }}
+{{- if not (kindIs "invalid" $value) }}
+{{ $name }} = {{ include "okmsd.toml.value" $value }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
