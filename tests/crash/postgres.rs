@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use okmsd::pki::{CertificateAuthority, KeyKind, KeySource};
 use okmsd::store::{
-    engine::{self, CommitError, Engine, Expect, Read},
+    engine::{self, CommitError, Engine, Expect, Health, Read, ReadError},
     engines::postgres::{self, PostgresEngine, PostgresHost, PostgresOptions, RequireSync},
 };
 use tokio::{
@@ -558,4 +559,120 @@ async fn a_failover_loses_nothing() {
     );
     assert_eq!(told(&ledger.stale), 0);
     assert!(told(&ledger.reads) > 1000);
+}
+
+/// Who carries what is said to a database beyond this machine has to be the one that is meant; and whoever is known by a
+/// password is known by another one as soon as that is in its file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_is_spoken_to_over_tls() {
+    if !cluster::is_there() {
+        return;
+    }
+    let folder = cluster::folder();
+    let files = tempfile::tempdir().unwrap();
+    let now = okmsd::model::Timestamp::from_unix_seconds(
+        i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap() - 3600,
+    );
+    let (authority, _) = CertificateAuthority::create("database CA", now, 30).unwrap();
+    let (stranger, _) = CertificateAuthority::create("another CA", now, 30).unwrap();
+    let names = ["127.0.0.1".parse().unwrap()];
+    let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), now, 30).unwrap();
+    let mut node = Node::init(folder.path(), "primary", "");
+    node.start();
+    let plain = node.options("encrypted");
+    assert!(postgres::init(&plain, None, true).await.unwrap());
+    node.sql("encrypted", "create role okmsd login password 'first'");
+    assert!(
+        !postgres::init(&plain, Some("okmsd"), true).await.unwrap(),
+        "it may serve, and was made before"
+    );
+    node.encrypt(&server.certificate_pem, server.key.unwrap().expose());
+
+    let write = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let password_file = Some(write("password", "first\n"));
+    let ca = Some(write("ca.pem", authority.certificate_pem()));
+    let options = PostgresOptions { user: "okmsd".into(), password_file, ca, ..plain };
+    let refused = async |options: PostgresOptions| {
+        PostgresEngine::open(options, blind()).await.err().expect("it was opened").to_string()
+    };
+    let other_ca = Some(write("other.pem", stranger.certificate_pem()));
+    let said = refused(PostgresOptions { ca: other_ca, ..options.clone() }).await;
+    assert!(said.contains("UnknownIssuer"), "{said}");
+    let mut by_name = options.clone();
+    by_name.hosts[0].host = "localhost".into();
+    let said = refused(by_name).await;
+    assert!(said.contains("not valid for name"), "{said}");
+    let said = refused(PostgresOptions { ca: None, ..options.clone() }).await;
+    assert!(said.contains("no pg_hba.conf entry") || said.contains("no encryption"), "{said}");
+    let mut far = PostgresOptions { ca: None, ..options.clone() };
+    far.hosts[0].host = "db.example.org".into();
+    let said = refused(far).await;
+    assert!(said.contains("store.postgres.ca has to name the authorities"), "{said}");
+    let wrong = Some(write("wrong", "guess"));
+    let said = refused(PostgresOptions { password_file: wrong, ..options.clone() }).await;
+    assert!(said.contains("28P01") && !said.contains("guess"), "{said}");
+
+    let engine = open(&options).await;
+    engine.commit(batch(vec![put(HEADER, b"k", b"x")])).await.unwrap();
+    let encrypted = "select count(*) from pg_stat_ssl s join pg_stat_activity a using (pid) where a.usename = 'okmsd' and not s.ssl";
+    assert_eq!(node.sql("encrypted", encrypted), "0");
+    // Another password, and all connections end.
+    node.sql("encrypted", "alter role okmsd password 'second'");
+    write("password", "second");
+    node.sql(
+        "encrypted",
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'okmsd'",
+    );
+    let began = Instant::now();
+    while engine.commit(batch(vec![put(HEADER, b"k", b"y")])).await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is not known by the new one");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(get(&*engine, HEADER, b"k").await.unwrap().bytes.as_ref(), b"y");
+    // It changes rows, and nothing else.
+    let may = "select has_schema_privilege('okmsd', 'okms', 'create'), has_table_privilege('okmsd', 'okms.meta', 'update'), has_table_privilege('okmsd', 'okms.record', 'truncate')";
+    assert_eq!(node.sql("encrypted", may), "f|f|f");
+}
+
+/// A server that can make nothing durable may have been passed over: what it shows is of the past, maybe.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_makes_nothing_durable_is_not_believed() {
+    if !cluster::is_there() {
+        return;
+    }
+    let folder = cluster::folder();
+    let mut node = Node::init(folder.path(), "primary", "fsync = off");
+    node.start();
+    let options = PostgresOptions {
+        max_stale: Duration::from_secs(1),
+        unready_after: Duration::from_secs(2),
+        ..node.options("doubted")
+    };
+    assert!(postgres::init(&options, None, true).await.unwrap());
+    let engine = open(&options).await;
+    write(&*engine, vec![put(HEADER, b"k", b"x")]).await;
+    let held = engine.snapshot().await.unwrap();
+    // Nobody is heard of any more: this session holds what they would write.
+    let mut holder = node.hold("doubted", "lock table okms.process in access exclusive mode");
+    sleep(Duration::from_millis(3500)).await;
+    assert_eq!(engine.health(), Health::Down);
+    let key = [Read::Key(HEADER, b"k")];
+    assert!(matches!(engine.read(&key).await, Err(ReadError::Unavailable(_))));
+    assert!(matches!(engine.snapshot().await, Err(ReadError::Unavailable(_))));
+    let refused = engine.commit(batch(vec![put(HEADER, b"k", b"y")])).await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'begin; lock%'";
+    node.sql("postgres", end);
+    holder.wait().unwrap();
+    let began = Instant::now();
+    while engine.read(&key).await.is_err() || engine.health() != Health::Ready {
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not come back");
+        sleep(Duration::from_millis(50)).await;
+    }
+    drop(held);
+    write(&*engine, vec![put(HEADER, b"k", b"y")]).await;
 }

@@ -151,6 +151,32 @@ impl Node {
         }
     }
 
+    /// From now on the role `okmsd` gets in over TLS and by its password alone.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let write = |name: &str, text: &str| {
+            let path = self.data.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let of = fs::metadata(&self.data).unwrap();
+            chown(&path, Some(std::os::unix::fs::MetadataExt::uid(&of)), None).unwrap();
+        };
+        write("server.crt", certificate);
+        write("server.key", key);
+        write(
+            "pg_hba.conf",
+            "local all owner trust\nhost all owner 127.0.0.1/32 trust\n\
+             hostssl all okmsd 127.0.0.1/32 scram-sha-256\n",
+        );
+        self.configure("ssl = on");
+        self.signal(rustix::process::Signal::HUP);
+        let began = Instant::now();
+        while self.sql("postgres", "show ssl") != "on" {
+            assert!(began.elapsed() < Duration::from_secs(20), "{}", self.told());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn log(&self) -> PathBuf {
         self.data.with_extension("log")
     }
@@ -174,6 +200,14 @@ impl Node {
         let out = psql.stdin(Stdio::null()).output().unwrap();
         assert!(out.status.success(), "{sql}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A session that does this in a transaction, and stays in it until it is killed.
+    pub fn hold(&self, database: &str, sql: &str) -> Child {
+        let mut psql = command("psql");
+        psql.args(["-Xq", "-h", "127.0.0.1", "-U", "owner", "-p", &self.port.to_string()]);
+        psql.args(["-d", database, "-c", &format!("begin; {sql}; select pg_sleep(60)")]);
+        psql.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     pub fn pid(&self) -> i32 {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     connect::{Connector, Session, is_durable},
     fault::Fault,
-    options::PostgresOptions,
+    options::{PostgresOptions, RequireSync},
     reader::record,
     shared::{column, revision},
     spaces::Spaces,
@@ -175,11 +175,16 @@ pub async fn peek(
 /// # Errors
 /// What the server says.
 pub async fn status(options: &PostgresOptions) -> Result<PostgresStatus, Fault> {
-    let lenient = PostgresOptions { require_sync: super::RequireSync::No, ..options.clone() };
-    let connector = Connector::new(lenient);
+    let asked = |require_sync| PostgresOptions { require_sync, ..options.clone() };
+    let connector = Connector::new(asked(RequireSync::No));
     let session = connector.elect().await?;
     let opened = check(&session, &connector.options).await?;
-    let not_durable = match is_durable(&session, options).await {
+    // Also where nothing is required of it.
+    let required = match options.require_sync {
+        RequireSync::Provider => RequireSync::Provider,
+        RequireSync::Yes | RequireSync::No => RequireSync::Yes,
+    };
+    let not_durable = match is_durable(&session, &asked(required)).await {
         Err(Fault::NotDurable(what)) => Some(what),
         other => other.map(|()| None)?,
     };
