@@ -214,7 +214,7 @@ impl fmt::Debug for SecretUriPrefix {
 /// It is the canonical form of a URI without a version, for a secret of any name.
 #[must_use]
 pub fn resource(path: &SecretPath, fragment: Option<&Fragment>) -> String {
-    let mut text = RESOURCE.to_owned();
+    let mut text = begun(path.as_str());
     spelling::write_path(&mut text, path.as_str());
     if let Some(fragment) = fragment {
         fragment.write(&mut text);
@@ -225,8 +225,15 @@ pub fn resource(path: &SecretPath, fragment: Option<&Fragment>) -> String {
 /// The one name of what begins with `prefix` in the domain, which may end within a segment.
 #[must_use]
 pub fn resource_below(prefix: &str) -> String {
-    let mut text = RESOURCE.to_owned();
+    let mut text = begun(prefix);
     spelling::write_path(&mut text, prefix);
+    text
+}
+
+/// What all names begin with, with room for a path of which nothing is escaped: there is one in each record.
+fn begun(path: &str) -> String {
+    let mut text = String::with_capacity(RESOURCE.len() + path.len());
+    text.push_str(RESOURCE);
     text
 }
 
