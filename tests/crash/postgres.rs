@@ -474,13 +474,13 @@ impl Ledger {
 
 /// The one who takes writes is lost, again and again, in three ways: it is killed; it is stopped, passed over, and wakes
 /// up; all its connections are ended. Nothing that was acknowledged is lost, nothing that was refused has happened, no
-/// update is lost, and nobody is shown the past. `FAILOVERS` says how many times (12).
+/// update is lost, and nobody is shown the past. `FAILOVERS` says how many times (20).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_loses_nothing() {
     if !cluster::is_there() {
         return;
     }
-    let rounds = std::env::var("FAILOVERS").map_or(12, |rounds| rounds.parse().unwrap());
+    let rounds = std::env::var("FAILOVERS").map_or(20, |rounds| rounds.parse().unwrap());
     let mut trio = Trio::start();
     let options = trio.options("ledger");
     assert!(postgres::init(&options, None, true).await.unwrap());
