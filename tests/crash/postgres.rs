@@ -676,3 +676,41 @@ async fn who_makes_nothing_durable_is_not_believed() {
     drop(held);
     write(&*engine, vec![put(HEADER, b"k", b"y")]).await;
 }
+
+/// What nobody asks about any more is forgotten, however much there is, and who is behind is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_past_is_forgotten() {
+    if !cluster::is_there() {
+        return;
+    }
+    let folder = cluster::folder();
+    let mut node = Node::init(folder.path(), "primary", "fsync = off");
+    node.start();
+    let options = node.options("forgotten");
+    assert!(postgres::init(&options, None, true).await.unwrap());
+    let engine = open(&options).await;
+    let first = write(&*engine, vec![put(HEADER, b"k", b"1")]).await;
+    node.sql(
+        "forgotten",
+        &format!(
+            "insert into okms.log select {} + n, null, '', now() - interval '1 hour' from generate_series(1, 12000) n; \
+             insert into okms.outcome select gen_random_uuid(), '{{1}}', now() - interval '2 hours' from generate_series(1, 7000); \
+             update okms.head set rev = {} + 13000",
+            first.0, first.0
+        ),
+    );
+    let last = write(&*engine, vec![put(HEADER, b"k", b"2")]).await;
+    assert!(last > first);
+    // As the server does it, as long as there is more.
+    let forget = "select okms.forget('10 minutes', '1 hour')";
+    let more: Vec<_> = (0..4).map(|_| node.sql("forgotten", forget)).collect();
+    assert_eq!(more, ["t", "t", "f", "f"]);
+    assert_eq!(node.sql("forgotten", "select count(*) from okms.log"), "2");
+    let outcomes: u32 = node.sql("forgotten", "select count(*) from okms.outcome").parse().unwrap();
+    assert!((2..10).contains(&outcomes), "{outcomes}");
+    // A process that was away meanwhile reads anew.
+    drop(engine);
+    let engine = open(&options).await;
+    assert!(matches!(engine.changes(first).await, Err(engine::ChangesError::TooOld)));
+    assert_eq!(get(&*engine, HEADER, b"k").await.unwrap().bytes.as_ref(), b"2");
+}

@@ -171,12 +171,14 @@ impl Connector {
             Some(folder) => config.host_path(folder),
             None => config.host(&to.host),
         };
-        if let Some(file) = &options.password_file {
-            let text = Zeroizing::new(read(file)?);
-            config.password(text.trim_ascii_end());
+        let (asked, of) = (options.clone(), to.clone());
+        let files = tokio::task::spawn_blocking(move || credentials(&asked, &of)).await;
+        let (password, tls) = files.map_err(|_| Fault::Late)??;
+        if let Some(password) = password {
+            config.password(password.trim_ascii_end());
         }
         let warned = Arc::<AtomicBool>::default();
-        let client = if let Some(tls) = tls(options, to)? {
+        let client = if let Some(tls) = tls {
             config.ssl_mode(SslMode::Require);
             let (client, connection) = config.connect(tls).await?;
             spawn(connection, &warned);
@@ -273,6 +275,15 @@ where
         };
         std::future::poll_fn(&mut next).await;
     });
+}
+
+/// What is read anew for each connection: the password, and how TLS is spoken, if it is.
+fn credentials(
+    options: &PostgresOptions,
+    host: &PostgresHost,
+) -> Result<(Option<Zeroizing<Vec<u8>>>, Option<MakeTls>), Fault> {
+    let password = options.password_file.as_deref().map(read).transpose()?;
+    Ok((password.map(Zeroizing::new), tls(options, host)?))
 }
 
 fn read(file: &std::path::Path) -> Result<Vec<u8>, Fault> {

@@ -147,19 +147,24 @@ begin
   end loop;
 end $$;
 
--- Forgets what nobody asks about any more.
-create function okms.forget(log_age interval, outcome_age interval) returns void
+-- Forgets what nobody asks about any more, some thousands at a time, so that nobody waits for the head for long. Says
+-- whether there is more.
+create function okms.forget(log_age interval, outcome_age interval) returns boolean
   language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   gone bigint;
+  outcomes bigint;
+  logged bigint;
 begin
   delete from okms.outcome where id in (select id from okms.outcome where at < clock_timestamp() - outcome_age order by at limit 5000 for update skip locked);
+  get diagnostics outcomes = row_count;
   delete from okms.process where at < clock_timestamp() - outcome_age;
   -- The head first, as everybody does who writes.
   perform from okms.head for update;
   with old as (delete from okms.log where rev in (select rev from okms.log where at < clock_timestamp() - log_age order by rev limit 5000) returning rev)
-    select max(rev) into gone from old;
+    select max(rev), count(*) into gone, logged from old;
   if gone is not null then
     update okms.head set floor = greatest(floor, gone);
   end if;
+  return outcomes = 5000 or logged = 5000;
 end $$;
