@@ -277,11 +277,11 @@ where
     });
 }
 
-/// What is read anew for each connection: the password, and how TLS is spoken, if it is.
-fn credentials(
-    options: &PostgresOptions,
-    host: &PostgresHost,
-) -> Result<(Option<Zeroizing<Vec<u8>>>, Option<MakeTls>), Fault> {
+/// The password, and how TLS is spoken, if it is.
+type Credentials = (Option<Zeroizing<Vec<u8>>>, Option<MakeTls>);
+
+/// What is read anew for each connection.
+fn credentials(options: &PostgresOptions, host: &PostgresHost) -> Result<Credentials, Fault> {
     let password = options.password_file.as_deref().map(read).transpose()?;
     Ok((password.map(Zeroizing::new), tls(options, host)?))
 }
