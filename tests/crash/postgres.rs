@@ -57,6 +57,8 @@ enum Cut {
     Answers,
     /// The next request is.
     Requests,
+    /// As answers are lost, and a pooler says so.
+    Fatal,
 }
 
 /// Carries connections, and cuts them where it is told to.
@@ -103,7 +105,14 @@ async fn carry(
 ) {
     let mut bytes = [0; 4096];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        if *cut.lock().unwrap() == by || to.write_all(&bytes[..read]).await.is_err() {
+        let now = *cut.lock().unwrap();
+        if now == Cut::Fatal && by == Cut::Answers {
+            let said = b"SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0";
+            let length = u32::try_from(said.len() + 4).unwrap().to_be_bytes();
+            let _ = to.write_all(&[b"E", &length[..], said].concat()).await;
+            return;
+        }
+        if now == by || to.write_all(&bytes[..read]).await.is_err() {
             return;
         }
     }
@@ -130,7 +139,7 @@ async fn what_was_not_answered_is_looked_for() {
     let engine = open(&through).await;
     let (mut done, mut undone) = (0, 0);
     for round in 0..12_u32 {
-        wire.cut(if round % 2 == 0 { Cut::Answers } else { Cut::Requests });
+        wire.cut([Cut::Answers, Cut::Requests, Cut::Fatal][round as usize % 3]);
         let writers = (0..8_u32).map(|writer| {
             let key = [round.to_be_bytes(), writer.to_be_bytes()].concat();
             let engine = Arc::clone(&engine);
@@ -165,7 +174,7 @@ async fn what_was_not_answered_is_looked_for() {
     }
     println!("{done} happened, {undone} did not");
     let marks = node.sql("settled", "select count(*) from okms.outcome where revs = '{}'");
-    assert!(done >= 48 && marks.parse::<u32>().unwrap() > 0, "{done}, {marks} marks");
+    assert!(done >= 40 && marks.parse::<u32>().unwrap() > 0, "{done}, {marks} marks");
 }
 
 /// PostgreSQL answers success to a commit whose wait for a standby was cancelled, though a failover would lose it.

@@ -44,6 +44,7 @@ const SETTINGS: &str = "set default_transaction_isolation = 'read committed'; \
      set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
      set enable_material = off; set statement_timeout = 0; set lock_timeout = 0; \
      set idle_in_transaction_session_timeout = '15s'; \
+     set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3; \
      select set_config('synchronous_commit', 'on', false) \
        where current_setting('synchronous_commit') <> 'remote_apply'";
 
@@ -216,6 +217,8 @@ impl Connector {
                 ));
             }
         }
+        // What it warns of while a connection is made, such as another version of a collation, is about no commit.
+        warned.store(false, Ordering::Relaxed);
         Ok(Session { client, primary: Primary { host, timeline }, warned })
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong between here and PostgreSQL.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// Why PostgreSQL did not do what it was asked for. Never says what it was asked with: of what the server says, its
 /// code and its first line alone.
@@ -9,6 +9,14 @@ pub enum Fault {
     /// It said no; nothing was changed.
     #[error("PostgreSQL says {code}: {message}")]
     Said {
+        /// Its SQLSTATE.
+        code: String,
+        /// Its words.
+        message: String,
+    },
+    /// It, or what stands before it, ended the connection. What it was doing it may have done.
+    #[error("PostgreSQL ended the connection, {code}: {message}")]
+    Ended {
         /// Its SQLSTATE.
         code: String,
         /// Its words.
@@ -77,7 +85,14 @@ impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Self {
         if let Some(said) = error.as_db_error() {
             let message = said.message().lines().next().unwrap_or_default().to_owned();
-            return Self::Said { code: said.code().code().to_owned(), message };
+            let code = said.code().code().to_owned();
+            // An error undoes the transaction. What is fatal may have come behind its end, of a pooler for example.
+            return match said.parsed_severity() {
+                Some(Severity::Error) if !code.starts_with("08") && !code.starts_with("57P") => {
+                    Self::Said { code, message }
+                }
+                _ => Self::Ended { code, message },
+            };
         }
         // What lies beneath is of the connection or of TLS, and quotes nothing that was sent.
         let source = std::error::Error::source(&error);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     connect::Session,
     fault::Fault,
+    options::RequireSync,
     shared::{PAUSE, Shared, column, revision, stored},
     touched,
 };
@@ -26,12 +27,18 @@ const LOOK: Duration = Duration::from_millis(50);
 const AT_ONCE: i64 = 1024;
 /// How often the past is forgotten.
 const FORGET: Duration = Duration::from_secs(30);
+/// The same trouble is told again after so long.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Nobody waits longer for a beat.
+const UNANSWERED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far the clocks of this machine and of the server's may be apart before it is worth a word.
 const SKEW: Duration = Duration::from_secs(2);
 
 const BEGIN: &str = "insert into okms.process (id, about) values ($1, $2) \
      on conflict (id) do update set at = clock_timestamp() \
-     returning (extract(epoch from clock_timestamp()) * 1000000000)::bigint";
+     returning (extract(epoch from clock_timestamp()) * 1000000000)::bigint, \
+     current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on', \
+     current_setting('synchronous_standby_names') <> ''";
 
 /// Makes something durable again and again, and compares the clocks; where that fails, looks for who takes writes.
 pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
@@ -40,13 +47,14 @@ pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_skewed = false;
+    let mut told_at: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = shared.doubted.notified() => {}
         }
         let began = Instant::now();
-        match one_beat(&shared, at_hand.take(), id).await {
+        match answered(&shared, at_hand.take(), id).await {
             Ok((session, theirs)) => {
                 shared.acknowledged(began);
                 let ours = observer.moment().unwrap_or(theirs);
@@ -63,18 +71,40 @@ pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
                 at_hand = Some(session);
             }
             Err(fault) => {
-                tracing::warn!(error = %fault, "PostgreSQL cannot make anything durable; looking for who takes writes");
+                if told_at.is_none_or(|told| told.elapsed() > AGAIN) {
+                    told_at = Some(Instant::now());
+                    tracing::warn!(error = %fault, "PostgreSQL cannot make anything durable; looking for who takes writes");
+                }
                 match shared.connector.elect().await {
                     Ok(session) => {
                         shared.elected(session.primary);
                         at_hand = Some(session);
                     }
                     Err(fault) => {
-                        tracing::warn!(error = %fault, "nobody takes writes");
+                        tracing::debug!(error = %fault, "nobody takes writes");
                         sleep(PAUSE).await;
                     }
                 }
             }
+        }
+    }
+}
+
+/// A beat, for whose answer is waited as long as nobody else takes writes: one that is given up holds a connection for as
+/// long as the server waits for its standby.
+async fn answered(
+    shared: &Shared,
+    at_hand: Option<Session>,
+    id: Uuid,
+) -> Result<(Session, u64), Fault> {
+    let mut beat = Box::pin(one_beat(shared, at_hand, id));
+    loop {
+        match timeout(shared.options().max_stale, &mut beat).await {
+            Ok(answer) => return answer,
+            Err(_) => match shared.connector.elect().await {
+                Ok(session) if session.primary != shared.primary() => return Err(Fault::Late),
+                _ => {}
+            },
         }
     }
 }
@@ -92,9 +122,20 @@ async fn one_beat(
     let about = concat!("okmsd ", env!("CARGO_PKG_VERSION"));
     let asked: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&id, Type::UUID), (&about, Type::TEXT)];
-    let rows = session.once(BEGIN, &asked, options.max_stale).await?;
+    let rows = session.once(BEGIN, &asked, UNANSWERED).await?;
     if session.was_warned() {
         return Err(Fault::Stale);
+    }
+    let holds = |column| rows.first().is_some_and(|row| row.try_get(column).unwrap_or(false));
+    // What was looked at when the store was opened may have been changed since, or another server may not have it so.
+    match options.require_sync {
+        RequireSync::Yes | RequireSync::Provider if !holds(1) => {
+            return Err(Fault::NotDurable("fsync or full_page_writes is off"));
+        }
+        RequireSync::Yes if !holds(2) => {
+            return Err(Fault::NotDurable("synchronous_standby_names is empty"));
+        }
+        _ => {}
     }
     let theirs: i64 = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
     Ok((session, u64::try_from(theirs).unwrap_or(0)))
@@ -113,6 +154,8 @@ pub(super) async fn forget(shared: Arc<Shared>) {
 async fn forget_all(shared: &Shared) -> Result<(), Fault> {
     let within = shared.options().commit_time;
     let session = shared.session(None).await?;
+    // It has time; whoever writes has not.
+    session.execute("set lock_timeout = '300ms'", within).await?;
     loop {
         let forget = "select okms.forget('10 minutes', '1 hour')";
         let rows = session.once(forget, &[], within).await?;
@@ -126,7 +169,7 @@ async fn forget_all(shared: &Shared) -> Result<(), Fault> {
 }
 
 const NEWS: &str = "select h.rev, h.floor, l.rev, l.moment, l.touched from okms.head h left join lateral \
-     (select rev, moment, touched from okms.log where rev > $1 order by rev limit $2) l on true order by l.rev";
+     (select rev, moment, touched from okms.log where rev >= $1 order by rev limit $2) l on true order by l.rev";
 
 /// Reads what was committed, by whomever, and tells the feed.
 pub(super) async fn follow(shared: Arc<Shared>) {
@@ -160,11 +203,13 @@ async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, boo
             shared.options().commit_time,
         )
         .await?;
-    shared.is_fresh()?;
+    shared.is_fresh(session.primary)?;
     let first =
         rows.first().ok_or_else(|| Fault::Schema("the head of the history is gone".into()))?;
     let (head, floor) = (revision(column(first, 0)?), revision(column(first, 1)?));
-    if after < floor || head < after {
+    let begun: Option<i64> = column(first, 2)?;
+    // Where it was is still there, unless it was forgotten just now: else others have gone on from another past.
+    if after < floor || (after > floor && begun.map(revision) != Some(after)) {
         tracing::warn!(
             "what was committed cannot be followed: this process was behind for long, or the database was set back"
         );
@@ -175,13 +220,16 @@ async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, boo
     let mut count = 0;
     for row in &rows {
         let Some(at) = column::<Option<i64>>(row, 2)?.map(revision) else { continue };
+        count += 1;
+        if at == after {
+            continue;
+        }
         let moment: Option<i64> = column(row, 3)?;
         let touched = touched::decode(column(row, 4)?, at, &shared.spaces)
             .ok_or_else(|| Fault::Schema("the log of commits is of no known form".into()))?;
         let moment = moment.and_then(|moment| u64::try_from(moment).ok());
         shared.reached(at);
         shared.feed.tell(Change { revision: at, moment, touched });
-        count += 1;
     }
     Ok((session, count == AT_ONCE))
 }

@@ -182,7 +182,7 @@ async fn attempt(
     };
     let parts = asked.iter().flat_map(|one| &one.parts);
     let found = read(&session, &statement, parts, shared.options().commit_time).await?;
-    shared.is_fresh()?;
+    shared.is_fresh(session.primary)?;
     *at_hand = Some((session, statement));
     Ok(found)
 }

@@ -143,7 +143,8 @@ pub async fn init(
         let grants = format!(
             "grant usage on schema okms to {role}; \
              grant select, insert, update, delete on okms.record, okms.head, okms.log, okms.outcome, okms.process to {role}; \
-             grant select on okms.meta, okms.space to {role}"
+             grant select on okms.meta, okms.space to {role}; \
+             grant execute on all functions in schema okms to {role}"
         );
         session.execute(&grants, within).await?;
     }

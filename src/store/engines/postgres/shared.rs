@@ -107,13 +107,14 @@ impl Shared {
         self.acknowledged_at().elapsed()
     }
 
-    /// Whether an answer of now is of now: a server that was cut off from the others can make nothing durable, and
+    /// Whether an answer of now, of this server, is of now: a server that was cut off from the others can make nothing durable, and
     /// goes on to tell of the past.
     ///
     /// # Errors
     /// `Stale` where it may not be.
-    pub(super) fn is_fresh(&self) -> Result<(), Fault> {
-        if self.silent() > self.options().max_stale { Err(Fault::Stale) } else { Ok(()) }
+    pub(super) fn is_fresh(&self, of: Primary) -> Result<(), Fault> {
+        let is_stale = of != self.primary() || self.silent() > self.options().max_stale;
+        if is_stale { Err(Fault::Stale) } else { Ok(()) }
     }
 
     pub(super) fn health(&self) -> Health {

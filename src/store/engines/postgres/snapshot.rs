@@ -126,7 +126,7 @@ impl Views {
         );
         begun?;
         let at = rows?.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
-        self.shared.is_fresh()?;
+        self.shared.is_fresh(view.session.primary)?;
         Ok((view, revision(at)))
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, oneshot};
@@ -185,6 +185,9 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Queue>, observer: Arc<dy
     }
 }
 
+/// So long the removal of a range may take.
+const CUT_TIME: Duration = Duration::from_secs(30);
+
 /// A session that commits.
 struct Writing {
     session: Session,
@@ -232,8 +235,13 @@ async fn commit(
         let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
             vec![&id, &salt, &now];
         parameters.extend(columns.parameters());
-        let answer =
-            writing.session.query(&writing.statement, &parameters, options.commit_time).await;
+        // What removes a range of many records takes its time.
+        let within = if columns.has_cuts() {
+            CUT_TIME.max(options.commit_time)
+        } else {
+            options.commit_time
+        };
+        let answer = writing.session.query(&writing.statement, &parameters, within).await;
         let was_warned = writing.session.was_warned();
         match answer.and_then(|rows| told(&rows)) {
             // The server may be told to give up waiting for its standby, and says yes nevertheless.
@@ -289,7 +297,7 @@ async fn settle(shared: &Shared, id: Uuid, mut fault: Fault) -> Outcome {
     Outcome::Unknown(fault)
 }
 
-async fn look(shared: &Shared, id: Uuid, within: std::time::Duration) -> Result<Vec<i64>, Fault> {
+async fn look(shared: &Shared, id: Uuid, within: Duration) -> Result<Vec<i64>, Fault> {
     let session = shared.connector.elect().await?;
     let rows = session.once(SETTLE, &[(&id, Type::UUID)], within).await?;
     if session.was_warned() {
