@@ -161,23 +161,29 @@ grep -q '"succeeded":1,"failed":1' <<<"$answers"
 [ "$(grep -c '"code"' <<<"$answers")" -eq 1 ]
 echo "ok       the lines of docs/URIS.md"
 
+stop() {
+    kill "$server"
+    wait "$server" || { echo "readme: the server did not stop cleanly" >&2; exit 1; }
+}
+start() {
+    : >"$output"
+    target/release/okmsd dev >"$output" &
+    server=$!
+    for _ in $(seq 1 100); do
+        grep -q '^curl .*includeData' "$output" && break
+        sleep 0.1
+    done
+}
+
 # A second start keeps everything.
 id=$(bash -c "source $folder/env.sh; echo \$OKMS_ID")
-kill "$server"
-wait "$server" || { echo "readme: the server did not stop cleanly" >&2; exit 1; }
-: >"$output"
-target/release/okmsd dev >"$output" &
-server=$!
-for _ in $(seq 1 100); do
-    grep -q '^curl .*includeData' "$output" && break
-    sleep 0.1
-done
+stop
+start
 grep -q "okmsId *$id" "$output"
 echo "ok       a second start keeps the domain"
 
 # And a third asks the policy decision point of docs/PDP.md, which is in Python and does as the page says.
-kill "$server"
-wait "$server" || { echo "readme: the server did not stop cleanly" >&2; exit 1; }
+stop
 python3 -c "$(block pdp-python docs/PDP.md)" 2>/dev/null &
 pdp=$!
 for _ in $(seq 1 100); do
@@ -185,13 +191,7 @@ for _ in $(seq 1 100); do
     sleep 0.1
 done
 { echo; block pdp-toml docs/PDP.md; } >>"$folder/okmsd.toml"
-: >"$output"
-target/release/okmsd dev >"$output" &
-server=$!
-for _ in $(seq 1 100); do
-    grep -q '^curl .*includeData' "$output" && break
-    sleep 0.1
-done
+start
 answers=$(bash -euo pipefail -c "$(block pdp docs/PDP.md)")
 grep -q '"uri":"openbao+kv2://secret/team/a","version":1,"created":true' <<<"$answers"
 [ "$(grep -c 'd-1' <<<"$answers")" -eq 4 ]

@@ -169,11 +169,7 @@ async fn attempt(
     at_hand: &mut Option<(Session, Statement)>,
 ) -> Result<Vec<Option<Found>>, Fault> {
     let (session, statement) = match at_hand.take() {
-        Some((session, statement))
-            if session.primary == shared.primary() && !session.is_closed() =>
-        {
-            (session, statement)
-        }
+        Some(kept) if shared.is_good(&kept.0) => kept,
         _ => {
             let session = shared.session(None).await?;
             let statement = session.prepare(READ, &READ_TYPES).await?;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::{
     connect::{Connector, Primary, Session},
@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) connector: Connector,
     pub(super) spaces: Spaces,
     /// Who takes writes.
-    primary: watch::Sender<Primary>,
+    primary: Mutex<Primary>,
     /// When the last attempt to make something durable began that was acknowledged.
     acknowledged_at: Mutex<Instant>,
     /// Somebody is to look again who takes writes.
@@ -53,7 +53,7 @@ impl Shared {
         Self {
             connector,
             spaces,
-            primary: watch::Sender::new(primary),
+            primary: Mutex::new(primary),
             acknowledged_at: Mutex::new(began),
             doubted: Notify::new(),
             is_read_only: AtomicBool::new(false),
@@ -68,20 +68,23 @@ impl Shared {
     }
 
     pub(super) fn primary(&self) -> Primary {
-        *self.primary.borrow()
+        *self.primary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on it is this one.
     pub(super) fn elected(&self, primary: Primary) {
-        self.primary.send_if_modified(|before| std::mem::replace(before, primary) != primary);
+        *self.primary.lock().unwrap_or_else(PoisonError::into_inner) = primary;
+    }
+
+    /// Whether a session can be used: it is with whoever takes writes, and has not ended.
+    pub(super) fn is_good(&self, session: &Session) -> bool {
+        session.primary == self.primary() && !session.is_closed()
     }
 
     /// A session with whoever takes writes, for one kind of work: the one at hand if it is still good, else a new one.
     pub(super) async fn session(&self, at_hand: Option<Session>) -> Result<Session, Fault> {
         match at_hand {
-            Some(session) if session.primary == self.primary() && !session.is_closed() => {
-                Ok(session)
-            }
+            Some(session) if self.is_good(&session) => Ok(session),
             _ => {
                 let opened = self.connector.to(self.primary()).await;
                 if opened.is_err() {
@@ -152,7 +155,7 @@ pub(super) fn unread(fault: Fault) -> ReadError {
     }
 }
 
-/// A revision as the database has it.
+/// The revision that the database has so.
 pub(super) fn revision(stored: i64) -> Revision {
     Revision(u64::try_from(stored).unwrap_or(0))
 }

@@ -108,14 +108,8 @@ impl Views {
 
     async fn begin(&self) -> Result<(View, Revision), Fault> {
         let within = self.shared.options().commit_time;
-        let mut view = None;
-        while let Some(idle) = self.idle() {
-            if idle.session.primary == self.shared.primary() && !idle.session.is_closed() {
-                view = Some(idle);
-                break;
-            }
-        }
-        let view = match view {
+        let mut idle = std::iter::from_fn(|| self.idle());
+        let view = match idle.find(|view| self.shared.is_good(&view.session)) {
             Some(view) => view,
             None => View::open(&self.shared).await?,
         };

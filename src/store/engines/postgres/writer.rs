@@ -198,19 +198,12 @@ const COMMIT: &str = "select okms.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10
      $18, $19, $20, $21)";
 
 async fn writing(shared: &Shared, at_hand: Option<Writing>) -> Result<Writing, Fault> {
-    let (session, statement) =
-        at_hand.map_or((None, None), |writing| (Some(writing.session), Some(writing.statement)));
-    let is_kept = session
-        .as_ref()
-        .is_some_and(|session| session.primary == shared.primary() && !session.is_closed());
-    let session = shared.session(session).await?;
-    let statement = match statement {
-        Some(statement) if is_kept => statement,
-        _ => {
-            let types = [&[Type::UUID, Type::INT8, Type::INT8][..], &group::TYPES].concat();
-            session.prepare(COMMIT, &types).await?
-        }
-    };
+    if let Some(writing) = at_hand.filter(|writing| shared.is_good(&writing.session)) {
+        return Ok(writing);
+    }
+    let session = shared.session(None).await?;
+    let types = [&[Type::UUID, Type::INT8, Type::INT8][..], &group::TYPES].concat();
+    let statement = session.prepare(COMMIT, &types).await?;
     Ok(Writing { session, statement })
 }
 
