@@ -12,6 +12,8 @@
 
 #[path = "cli/audit.rs"]
 mod audit;
+#[path = "cli/pdp.rs"]
+mod pdp;
 
 use std::{
     ffi::OsStr,

@@ -36,8 +36,8 @@ use crate::{
 /// How many wait for an answer at once, and how many of one domain beside these for their turn.
 const ASKING: Bounds = Bounds { all: 128, of_one: 64, waiting: 64 };
 
-/// So many questions are asked at once.
-const AT_ONCE: usize = 100;
+/// So many questions are asked at once: others have bounds of their own, of which fifty (Cerbos') is the narrowest.
+const AT_ONCE: usize = 50;
 
 /// What was said to one of several questions: nothing against it, or how that is told.
 pub(super) type Sifted = Result<(), Error>;
@@ -141,25 +141,21 @@ impl Judge {
     ) -> Result<Vec<Sifted>, Error> {
         let docket = permit.docket().ok_or(Error::Unjudged)?;
         let asker = permit.asker().ok_or(Error::Unjudged)?;
-        let mut said = Vec::with_capacity(asked.len());
-        for some in asked.chunks(AT_ONCE) {
-            let questions: Vec<_> = some
-                .iter()
-                .map(|(action, resource)| permit.question(*action, *resource))
-                .collect::<Option<_>>()
-                .ok_or(Error::Unjudged)?;
-            let mut different = questions.clone();
-            let mut seen = HashSet::new();
-            different.retain(|question| seen.insert(question.clone()));
-            self.answer(engine, keys, (permit, docket, &asker), different).await?;
-            for question in questions {
-                let Verdict { is_permitted, id } =
-                    docket.verdict(&question).ok_or(Error::Unjudged)?;
-                let denied = || Error::PdpDenied { purpose: question.purpose, id };
-                said.push(if is_permitted { Ok(()) } else { Err(denied()) });
-            }
-        }
-        Ok(said)
+        let questions: Vec<_> = asked
+            .iter()
+            .map(|(action, resource)| permit.question(*action, *resource))
+            .collect::<Option<_>>()
+            .ok_or(Error::Unjudged)?;
+        let mut different = questions.clone();
+        let mut seen = HashSet::new();
+        different.retain(|question| seen.insert(question.clone()));
+        self.answer(engine, keys, (permit, docket, &asker), different).await?;
+        let said = questions.into_iter().map(|question| {
+            let Verdict { is_permitted, id } = docket.verdict(&question).ok_or(Error::Unjudged)?;
+            let denied = || Error::PdpDenied { purpose: question.purpose, id };
+            Ok(if is_permitted { Ok(()) } else { Err(denied()) })
+        });
+        said.collect()
     }
 
     /// Has something said to all of these. Who has waited for that is judged by the domain's own policies again.
@@ -190,31 +186,45 @@ impl Judge {
                 "it has not answered this request before".to_owned(),
             ));
         }
-        let asked = self.asked(engine, keys, (docket, asker), &questions);
-        let answers = docket.resting(tokio::time::timeout(self.time, asked)).await;
-        let answers = answers.unwrap_or_else(|_| {
+        let each = async {
+            for some in questions.chunks(AT_ONCE) {
+                self.answer_some(engine, keys, (docket, asker), some).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        docket.resting(each).await?;
+        Ok((self.standing)(permit, docket.request().machine_now)?)
+    }
+
+    /// Has something said to these, which are asked at once.
+    async fn answer_some(
+        &self,
+        engine: &dyn Engine,
+        keys: &DomainKeys,
+        (docket, asker): (&Docket, &Asker),
+        questions: &[Question],
+    ) -> Result<(), Error> {
+        let begun = Instant::now();
+        let asked = self.asked(engine, keys, (docket, asker), questions);
+        let answers = tokio::time::timeout(self.time, asked).await.unwrap_or_else(|_| {
             Err(Error::PdpUnavailable(format!("it did not answer within {:?}", self.time)))
         });
-        let (answers, taken) = match answers {
-            Ok(answers) => (answers, now.elapsed()),
-            Err(error) => {
-                if matches!(error, Error::PdpUnavailable(_)) {
-                    (self.on_decision)(Decided::Unanswered, Some(now.elapsed()));
-                    docket.gives_up();
-                }
-                return Err(error);
+        let answers = answers.inspect_err(|error| {
+            if matches!(error, Error::PdpUnavailable(_)) {
+                (self.on_decision)(Decided::Unanswered, Some(begun.elapsed()));
+                docket.gives_up();
             }
-        };
-        let came = Instant::now();
-        for (question, answer) in questions.into_iter().zip(answers) {
+        })?;
+        let (came, taken) = (Instant::now(), begun.elapsed());
+        for (question, answer) in questions.iter().zip(answers) {
             let Answer { is_permitted, id, reuse } = answer;
             let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into());
             let verdict = Verdict { is_permitted, id };
             (self.on_decision)(Decided::Asked(is_permitted), Some(taken));
-            self.kept.keep((asker, tenant, &question), &verdict, reuse, came);
-            docket.says(question, verdict);
+            self.kept.keep((asker, keys.id(), question), &verdict, reuse, came);
+            docket.says(question.clone(), verdict);
         }
-        Ok((self.standing)(permit, docket.request().machine_now)?)
+        Ok(())
     }
 
     async fn asked(

@@ -1,7 +1,7 @@
 //! How the answers of a policy decision point are read.
 //!
 //! Always holds: what is not an answer in so many words permits nothing; an obligation that is not understood
-//! makes a permission a denial, and so does one in a place where none is looked for.
+//! makes a permission a denial, and so does one in a place where none is looked for, and whatever is called a constraint.
 
 use std::{sync::Arc, time::Duration};
 
@@ -119,7 +119,7 @@ fn id(said: &Value) -> Option<Arc<str>> {
     is_fit.then(|| text.into())
 }
 
-/// Whether obligations stand anywhere but in this member, and ask for something.
+/// Whether something that binds stands anywhere but in this member.
 fn is_bound_beside(told: &Object, understood: &str) -> bool {
     let mut members = told.beside(understood);
     // What cannot be read may say anything.
@@ -127,12 +127,13 @@ fn is_bound_beside(told: &Object, understood: &str) -> bool {
 }
 
 fn is_bound(name: &str, value: &Value) -> bool {
+    let binds = BINDING.contains(&name);
     match value {
-        Value::Object(members) if name == OBLIGATIONS => !members.is_empty(),
-        Value::Array(all) if name == OBLIGATIONS => !all.is_empty(),
+        Value::Object(members) if binds => !members.is_empty(),
+        Value::Array(all) if binds => !all.is_empty(),
         Value::Object(members) => members.iter().any(|(name, value)| is_bound(name, value)),
         Value::Array(all) => all.iter().any(|value| is_bound("", value)),
-        value => name == OBLIGATIONS && !value.is_null(),
+        value => binds && !value.is_null(),
     }
 }
 
@@ -207,6 +208,8 @@ impl Bounds {
 const EVALUATIONS: &str = "evaluations";
 const CONTEXT: &str = "context";
 const OBLIGATIONS: &str = "obligations";
+/// By these names others say that a permission is for less than what was asked; none of it is kept here.
+const BINDING: [&str; 2] = [OBLIGATIONS, "constraints"];
 const TTL: &str = "ttl_seconds";
 const USES: &str = "max_uses";
 
@@ -342,9 +345,14 @@ mod tests {
             (json!({"decision": true, "context": {"x": {"obligations": mask}}}), false),
             (json!({"decision": true, "response": [{"obligations": mask}]}), false),
             (json!({"decision": true, "context": {"ttl_seconds": 60}, "obligations": mask}), false),
+            (json!({"decision": true, "context": {"constraints": mask}}), false),
+            (json!({"decision": true, "context": {"constraints": {"rows": 5}}}), false),
+            (json!({"decision": true, "context": {"enforcement": {"constraints": mask}}}), false),
+            (json!({"decision": true, "constraints": false}), false),
             // Nothing is asked for.
             (json!({"decision": true, "obligations": []}), true),
             (json!({"decision": true, "obligations": {}, "x": {"obligations": null}}), true),
+            (json!({"decision": true, "context": {"enforcement": {"constraints": []}}}), true),
             (json!({"decision": true, "context": {"reason_user": "obligations"}}), true),
         ] {
             let answer = read(&body).unwrap();

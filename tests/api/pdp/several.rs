@@ -65,6 +65,40 @@ async fn a_folder_takes_nothing_along_that_may_not_go() {
     );
 }
 
+/// Those who take fifty questions at once, as Cerbos does, were asked a hundred and more: no such request was answered, and
+/// whoever followed events came past none of such a page any more.
+#[tokio::test]
+async fn many_are_asked_by_fifties() {
+    let pdp = Pdp::start().await;
+    let (_server, client) = pdp.server(|_| {}).await;
+    let names: Vec<_> = (0..120).map(|number| format!("many/{number:03}")).collect();
+    client.create_all(&names).await;
+    let sizes = || {
+        let of = |had: &Had| had.evaluations().len();
+        let sizes: Vec<_> = pdp.had().iter().map(of).collect();
+        assert!(sizes.iter().all(|size| *size <= 50), "{sizes:?}");
+        sizes.iter().sum::<usize>()
+    };
+    sizes();
+    let at = |rest: &str| format!("/api/{}/v2/{rest}", client.id);
+    let page =
+        client.call(Method::GET, &at("events?since=first&limit=1000&prefix=many/"), "").await.ok();
+    assert_eq!(page["events"].as_array().unwrap().len(), 120);
+    assert_eq!(sizes(), 121, "each, and the prefix");
+    let set = |name: &String| json!({"op": "set", "uri": format!("{ALL}{name}"), "value": {}});
+    let operations: Vec<_> = names[..100].iter().map(set).collect();
+    let body = json!({ "operations": operations }).to_string();
+    let told = client.call(Method::POST, "/api/secrets/bulk", &body).await.ok();
+    assert_eq!((&told["succeeded"], sizes()), (&json!(100), 100), "{told}");
+    let body = json!({ "paths": names[..100] }).to_string();
+    let told = client.call(Method::POST, "/v1/secrets/batch", &body).await.ok();
+    assert_eq!((told["secrets"].as_object().unwrap().len(), sizes()), (100, 100), "{told}");
+    let body = json!({"from": "many/", "to": "more/"}).to_string();
+    let told = client.call(Method::POST, &at("copy"), &body).await.ok();
+    assert_eq!(told["secrets"], 120, "{told}");
+    assert!(sizes() > 240);
+}
+
 /// Events were told of every secret below a prefix that may be looked at.
 #[tokio::test]
 async fn events_are_told_of_what_may_be_seen() {

@@ -141,6 +141,18 @@ def owners(okmsd, cerbos):
     check("what Cerbos was told, to the member", asked == expected, asked)
 
 
+def many(okmsd):
+    """More than the fifty questions that Cerbos takes at once where nobody has told it otherwise."""
+    operations = [{"op": "set", "uri": f"{BASE}many/{number}", "value": {}} for number in range(100)]
+    told = okmsd.call("POST", "/api/secrets/bulk", {"operations": operations})[1]
+    check("a hundred operations", told["succeeded"] == 100, told)
+    path = f"/api/{okmsd.env['OKMS_ID']}/v2/events?since=first&prefix=many/&limit=1000"
+    page = okmsd.call("GET", path)[1]
+    check("a hundred events on one page", len(page["events"]) == 100, page)
+    got = okmsd.call("POST", "/v1/secrets/batch", {"paths": [f"many/{number}" for number in range(100)]})[1]
+    check("a hundred values at once", len(got["secrets"]) == 100, got)
+
+
 def nobody_answers(okmsd, cerbos):
     """Fails closed, and goes on by itself."""
     written(okmsd, "yes/api")
@@ -173,6 +185,7 @@ with Cerbos(program, work, work / "cerbos.pem", ca) as cerbos, started(cerbos, O
     every_spelling(okmsd)
     every_dialect(okmsd)
     owners(okmsd, cerbos)
+    many(okmsd)
     nobody_answers(okmsd, cerbos)
     nobody_is_told_values(okmsd, cerbos)
 with Cerbos(program, work) as cerbos, started(cerbos) as okmsd:
