@@ -42,6 +42,8 @@ const ALIVE: Bytes = Bytes::from_static(b":\n\n");
 const SLOW: Duration = Duration::from_secs(10);
 /// The largest piece, in bytes.
 const PIECE: usize = 16 << 10;
+/// So many events a source makes ready at once, as what is not taken waits: about as many bytes as wait in pieces.
+pub(super) const AT_ONCE: usize = 64;
 /// What a proxy has said of a certificate counts for so long.
 const BY_PROXY: Duration = Duration::from_secs(60);
 

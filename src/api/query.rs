@@ -41,9 +41,17 @@ pub(crate) fn form(text: &str) -> Result<Cow<'_, str>, Invalid> {
 /// # Errors
 /// `Invalid` where it is given twice, or badly escaped.
 pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Invalid> {
+    Ok(given(query, name)?.filter(|value| !value.is_empty()))
+}
+
+/// The same, be it empty: of what chooses among others, nothing is none of them.
+///
+/// # Errors
+/// As [`parameter`].
+pub(crate) fn given<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Invalid> {
     match *written(query, name)? {
         [] => Ok(None),
-        [value] => Some(value).filter(|value| !value.is_empty()).map(form).transpose(),
+        [value] => form(value).map(Some),
         _ => Err(TWICE),
     }
 }
@@ -116,6 +124,8 @@ mod tests {
         assert_eq!(parameter(query, "version").unwrap().as_deref(), Some("3"));
         assert_eq!(parameter(query, "cas").unwrap().as_deref(), Some("1"));
         assert_eq!(parameter(query, "empty").unwrap(), None);
+        assert_eq!(given(query, "empty").unwrap().as_deref(), Some(""));
+        assert_eq!(given(query, "other").unwrap(), None);
         assert_eq!(parameter("", "x").unwrap(), None);
         assert_eq!(parameter("after=a+b%2Bc%20d", "after").unwrap().as_deref(), Some("a b+c d"));
         assert_eq!(decode("a+b").unwrap(), "a+b");

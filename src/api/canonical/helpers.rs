@@ -12,7 +12,7 @@ use super::{
         feed::{self, Source},
         json::Writer,
     },
-    fields::{number, parameter, wrong},
+    fields::{given, number, parameter, wrong},
     named::settle,
     recent::{Lost, Recent, Wanted},
 };
@@ -85,7 +85,7 @@ pub(super) async fn events(
         let id = id.to_str().ok().and_then(number_of);
         Some(id.ok_or_else(|| wrong("Last-Event-ID", NUMBER))?)
     } else {
-        let since = parameter(call, "since")?;
+        let since = given(call, "since")?;
         since.map(|id| number_of(&id).ok_or_else(|| wrong("since", NUMBER))).transpose()?
     };
     let id = permit.okms_id();
@@ -124,10 +124,11 @@ impl Source for Told {
             return Ok(None);
         }
         let found = self.recent.behind(self.id, self.behind).map_err(|Lost| Error::Overloaded)?;
+        let found = found.get(..feed::AT_ONCE).unwrap_or(&found);
         let Some(last) = found.last() else { return Ok(None) };
         self.behind = last.number;
         let mut events = Vec::new();
-        for entry in &found {
+        for entry in found {
             if let Some(kind) = entry.event {
                 feed::event_of(&mut events, &entry.number.to_string(), kind, &entry.text);
             }

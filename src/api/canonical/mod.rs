@@ -71,7 +71,7 @@ const ROUTES: &[Route] = &[
         &[VersionGetData, SecretCreate, VersionCreate, VersionDeactivateCurrent, SecretGet, SecretUpdateMetadata, SecretDelete],
         Tenant(transfer::relocate)),
     row!(&["GET", "HEAD"], "/secrets/audit", "UriAudit", Read, &[SecretGet], Tenant(helpers::audit)),
-    row!(&["GET"], "/secrets/events", "UriEvents", Read, &[SecretGet], Tenant(helpers::events)),
+    row!(&["GET", "HEAD"], "/secrets/events", "UriEvents", Read, &[SecretGet], Tenant(helpers::events)),
 ];
 
 /// The answer that tells a problem.

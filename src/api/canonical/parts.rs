@@ -32,8 +32,13 @@ pub(super) fn whole(text: &str, bytes_max: usize) -> Result<SecretValue, Failed>
 }
 
 fn check(text: &str) -> Result<(), Failed> {
-    // Where others say data, a value is meant here.
-    value::check(text).map_err(|Invalid(rule)| wrong("value", rule))
+    value::check(text).map_err(unfit)
+}
+
+/// What is wrong with a value, which others call data.
+fn unfit(Invalid(fault): Invalid) -> Failed {
+    let fault = fault.strip_prefix("data ").unwrap_or(fault);
+    wrong("value", &format!("what all readers understand; it {fault}"))
 }
 
 fn bounded(bytes: usize, bytes_max: usize) -> Result<(), Failed> {
@@ -72,7 +77,7 @@ pub(super) fn set(
     let value =
         member::set(before.unwrap_or(&none), fragment, part).map_err(|unset| match unset {
             Unset::NotAnObject => no_object(),
-            Unset::Invalid(Invalid(rule)) => wrong("value", rule),
+            Unset::Invalid(invalid) => unfit(invalid),
         })?;
     bounded(value.len(), bytes_max)?;
     Ok(value)

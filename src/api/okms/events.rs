@@ -42,7 +42,8 @@ impl Asked {
         let of = |name| query::parameter(call.query(), name);
         let decode = |id: &[u8]| URL_SAFE_NO_PAD.decode(id).map_err(|_| SINCE);
         let last = call.header(LAST).map(HeaderValue::as_bytes);
-        let since = match (last, of("since")?.as_deref()) {
+        // An empty one is no place: whoever has lost his would not see that he misses something.
+        let since = match (last, query::given(call.query(), "since")?.as_deref()) {
             (Some(id), _) => EventsSince::Behind(decode(id)?),
             (None, None | Some("now")) => EventsSince::Now,
             (None, Some("first")) => EventsSince::First,
@@ -71,8 +72,8 @@ pub(super) async fn list(context: &Context, permit: &Permit, call: &Call) -> Res
     if feed::is_asked_for(call) {
         let seat = context.feeds.seat(permit.okms_id()).ok_or(Problem::TooManyFeeds)?;
         let followed = events.follow(permit, &since, prefix).await?;
-        let source =
-            Told { service: Arc::clone(&context.service), followed, limit, form: Form::Stream };
+        let (service, limit) = (Arc::clone(&context.service), limit.min(feed::AT_ONCE));
+        let source = Told { service, followed, limit, form: Form::Stream };
         return Ok(feed::open(context, seat, permit, call, source));
     }
     let page = events.page(permit, &since, &prefix, limit).await?;

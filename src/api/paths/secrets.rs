@@ -6,9 +6,9 @@ use hyper::{
 };
 
 use super::{
-    super::{Call, Context, Failed, Reply, etag, json::Writer},
+    super::{Call, Context, Failed, Reply, etag, json::Writer, query},
     entered::{is_plain, path, settle},
-    fields::{flag, parameter},
+    fields::flag,
     paging::{cursor, of_cursor, paging},
     parse, render, words,
 };
@@ -204,9 +204,10 @@ async fn described(
     })))
 }
 
-/// The version that the query asks for.
+/// The version that the query asks for. Whoever names an empty one, as a script does whose variable is not set, means one
+/// version, and not the secret.
 pub(super) fn version(call: &Call) -> Result<Option<VersionNumber>, Failed> {
-    let text = parameter(call, "version")?;
+    let text = query::given(call.query(), "version")?;
     Ok(text.map(|text| text.parse::<VersionNumber>()).transpose()?)
 }
 

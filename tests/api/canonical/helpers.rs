@@ -225,7 +225,16 @@ async fn events_as_they_happen() {
             assert_eq!(kinds(&again)[..7], expected[1..]);
             assert_eq!(kinds(&again)[7], "updated");
         }
+        // Who asks for its head alone has no feed by that.
+        for _ in 0..6 {
+            let head = client.call(Method::HEAD, EVENTS, "").await;
+            let kind = head.headers["content-type"].to_str().unwrap();
+            assert_eq!((head.status.as_u16(), kind), (200, "text/event-stream"));
+            assert!(head.body.is_empty());
+        }
         let wrong = uris.client.send(Method::GET, EVENTS, &[("last-event-id", "x")], "").await;
+        refused(&wrong, 400, "INVALID_FIELD");
+        let wrong = uris.client.call(Method::GET, &format!("{EVENTS}?since="), "").await;
         refused(&wrong, 400, "INVALID_FIELD");
         drop(server);
     }

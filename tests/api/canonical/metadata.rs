@@ -91,6 +91,35 @@ async fn every_dialect_stamps() {
     assert_eq!((&stamps["owner"], &stamps["created_by"]), (&json!("team:shop"), &json!(all[0])));
 }
 
+/// 77: nobody claims afterwards to have made what was there before that was kept; somebody can get it.
+#[tokio::test]
+async fn what_is_older_than_stamps_gets_none() {
+    let (server, engine) = TestServer::in_memory().await;
+    let uris = Uris { client: server.tenant().await };
+    uris.versions("a", &["{}"]).await;
+    let (keys, mut header) = beneath(&server, &*engine, &uris, "a").await;
+    (header.created_by, header.about.owner) = (None, None);
+    engine.commit(Batch::of(vec![put(&keys, "a", &header)])).await.unwrap();
+    let stamps = async || custom(&uris.told("GET metadata/detail U a").await);
+    assert_eq!(stamps().await, json!({}));
+    for case in [
+        r#"POST {"uri":"U a","value":{}}"#,
+        r#"POST {"uri":"U a#t","value":1}"#,
+        r#"POST rotate {"uri":"U a","value":{}}"#,
+        "DELETE U a",
+        r#"POST undelete {"uri":"U a","versions":[4]}"#,
+    ] {
+        uris.ask(case).await.ok();
+        assert_eq!(stamps().await, json!({}), "{case}");
+    }
+    uris.kv(Method::POST, "secret/data/a", r#"{"data":{}}"#).await.ok();
+    uris.client.put("secret/a", r#"{"version":{"data":{}}}"#).await.ok();
+    assert_eq!(stamps().await, json!({}));
+    let owned = r#"{"uri":"U a","owner":"team:x","created_by":null,"created_at":"NOW"}"#;
+    uris.says(&[(r#"POST metadata/owner {"uri":"U a","owner":"team:x"}"#, owned)]).await;
+    assert_eq!(stamps().await, json!({"owner": "team:x"}));
+}
+
 #[tokio::test]
 async fn versions_are_listed() {
     let (server, uris) = Uris::start().await;

@@ -96,6 +96,10 @@ async fn parts_are_written() {
         uris.versions("a", &[before]).await;
         uris.says(&[(case, code), ("GET value U a&version=2", "404 VERSION_NOT_FOUND")]).await;
     }
+    // What is called data elsewhere is a value here.
+    let told = uris.ask(r#"POST {"uri":"U a#u","value":{"x":1,"x":2}}"#).await.json();
+    let text = "value must be: what all readers understand; it has an object that names a member twice; readers would keep only one of the two";
+    assert_eq!(told["message"], text);
     // 40
     uris.versions("a", &[r#"{"k":1}"#, r#"{"k":2}"#]).await;
     uris.says(&[

@@ -159,9 +159,14 @@ async fn what_is_removed_for_good_and_single_versions() {
     refused(&paths.restore("b", "?version=2").await, 404, "version_not_found");
     // 85
     refused(&paths.delete("/b?version=9").await, 404, "version_not_found");
-    for query in ["version=x", "permanent=maybe"] {
+    // An empty version was the whole secret, for good as well.
+    for query in ["version=x", "permanent=maybe", "version=", "version", "version=&permanent=true"]
+    {
         refused(&paths.delete(&format!("/b?{query}")).await, 400, "invalid_request");
     }
+    refused(&paths.restore("b", "?version=").await, 400, "invalid_request");
+    refused(&paths.get("/b?version=").await, 400, "invalid_request");
+    assert_eq!(paths.get("/b?version=1").await.ok()["data"]["n"], 1);
     // 66
     paths.put("/c", json!({"data": {}, "options": {"max_versions": 2}})).await;
     paths.three_more("c").await;

@@ -16,6 +16,8 @@ STREAMS, FEW = 100, 16
 # The attacker opens connections for so long at most.
 OPENING = 8
 ENDED_WITHIN = 30
+# Places for feeds of one domain, where nothing else is said.
+FEEDS = 64
 
 
 def gets(path, window, streams=FEW):
@@ -86,6 +88,25 @@ def every_way(trial):
         (how, gets("/openapi.json", 0) + window_update(0, 1 << 20), each, drip),
         (net.context(None, "http/1.1"), http1.request("GET", "/swagger/swagger-ui-bundle.js") * 20, each),
     )
+
+
+def followers(trial):
+    """What asks for all events of the attacker's domain, as they come."""
+    domain = trial.region.loud.domain
+    path = f"/api/{domain}/v2/events?since=first&limit=1000"
+    one = http1.request("GET", path, headers=["Accept: text/event-stream"])
+    two = PREFACE + settings([]) + get(1, head("GET", path, [("accept", "text/event-stream")]))
+    return one, two
+
+
+# 54 MiB, of which honest clients make the most; 78 to 91 where a thousand events of each were ready.
+@attack("a tenant's untaken feeds", rss=72, prepare=many_names)
+def feeds(trial):
+    """As many as one tenant has places for, behind ten thousand events with the longest names: who takes nothing of them
+    is left, whichever protocol he speaks, and what waits for him meanwhile is little."""
+    first, second = followers(trial)
+    h1, h2 = net.context(trial.region.loud, "http/1.1"), net.context(trial.region.loud)
+    untaken(trial, (h1, first, FEEDS // 2), (h2, second, FEEDS // 2))
 
 
 # Requests. None of what these send is ever complete, or none of it is taken.
