@@ -3,7 +3,7 @@
 # node-vault; the requests of two documents about KV version 2; curl, httpx and node's fetch with what a page about path
 # secrets says, curl and httpx with what one about secrets by URI says, and EmpowerNow's parser of these as a judge; PyJWT as an
 # identity provider; Cerbos as the policy decision point; OpenBao's CLI and, as the oracle of random requests, its server; Terraform
-# with the vault provider; PostgreSQL with a standby as docs/ENGINES.md has it; Prometheus' linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their
+# with the vault provider; PostgreSQL with a standby, and three of them under Patroni, as docs/ENGINES.md has it; Prometheus' linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their
 # own, and Chromium (tests/browser); whether early answers arrive at curl, Python, Java and Node; schemathesis on the OpenAPI document.
 # Builds nothing of okmsd itself.
 #
@@ -26,11 +26,11 @@ OKMSD=$(cd "$(dirname "$OKMSD")" && pwd)/$(basename "$OKMSD")
 export OKMSD
 
 suites=("$@")
-all=(sdk okms_cli openbao hvac vaultrs node_vault seeds paths uris jwt pdp promtool helm engines proxies browser early bao oracle schemathesis terraform)
+all=(sdk okms_cli openbao hvac vaultrs node_vault seeds paths uris jwt pdp promtool helm engines patroni proxies browser early bao oracle schemathesis terraform)
 if ((${#suites[@]} == 0)); then suites=("${all[@]}"); fi
 
 # Those that need no server, or start their own.
-alone="helm engines proxies jwt pdp"
+alone="helm engines patroni proxies jwt pdp"
 # Suites with a server of their own, and its settings. The others share one.
 declare -A own=(
     [paths]=
@@ -167,6 +167,7 @@ suite_jwt() { "$here/jwt/run.sh"; }
 suite_pdp() { "$here/pdp/run.sh"; }
 suite_promtool() { "$here/promtool.sh"; }
 suite_engines() { "$here/engines.sh"; }
+suite_patroni() { "$here/patroni/run.sh"; }
 suite_helm() { "$here/helm.sh"; }
 suite_proxies() { "$here/proxies.sh"; }
 suite_browser() { "$root/tests/browser/run.sh"; }
