@@ -20,34 +20,46 @@ const READS: u64 = 5;
 const STEP: usize = 9;
 
 /// The library that sets a program's clock on, where it is installed.
-fn faketime() -> Option<PathBuf> {
-    fs::read_dir("/usr/lib")
+///
+/// # Panics
+/// Where it is not, and has to be.
+pub fn faketime() -> Option<PathBuf> {
+    let library = fs::read_dir("/usr/lib")
         .ok()?
         .flatten()
         .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
-        .find(|library| library.exists())
+        .find(|library| library.exists());
+    if library.is_none() {
+        assert!(std::env::var_os("COMPAT_STRICT").is_none(), "libfaketime is not installed");
+        println!("skipped: libfaketime is not installed, so that no clock can be set on");
+    }
+    library
+}
+
+/// The environment of a server whose clock is so many hours ahead.
+pub fn ahead(library: &Path, hours: u32) -> [(&'static str, String); 4] {
+    [
+        ("LD_PRELOAD", library.to_str().unwrap().to_owned()),
+        ("FAKETIME", format!("+{hours}h")),
+        // What waits goes on waiting as long as it does.
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("OKMSD_ROTATION__TICK", "1s".to_owned()),
+    ]
 }
 
 /// A server whose clock is so many hours ahead.
 fn start(folder: &Path, library: &Path, hours: u32) -> Server {
-    Server::start_with(
-        folder,
-        &[
-            ("LD_PRELOAD", library.to_str().unwrap()),
-            ("FAKETIME", &format!("+{hours}h")),
-            // What waits goes on waiting as long as it does.
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("OKMSD_ROTATION__TICK", "1s"),
-            ("OKMSD_SECRETS__RETENTION", "1d"),
-        ],
-    )
+    let ahead = ahead(library, hours);
+    let mut environment: Vec<_> = ahead.iter().map(|(name, value)| (*name, &**value)).collect();
+    environment.push(("OKMSD_SECRETS__RETENTION", "1d"));
+    Server::start_with(folder, &environment)
 }
 
-async fn ask(api: &mut Api, method: Method, path: &str, body: Value) -> (u16, Value) {
+pub async fn ask(api: &mut Api, method: Method, path: &str, body: Value) -> (u16, Value) {
     api.at(method, format!("/v1/{path}"), &body).await.unwrap()
 }
 
-async fn get(api: &mut Api, path: &str) -> Value {
+pub async fn get(api: &mut Api, path: &str) -> Value {
     let (status, body) = ask(api, Method::GET, path, Value::Null).await;
     assert_eq!(status, 200, "{path}: {body}");
     body
@@ -114,11 +126,7 @@ async fn secrets(api: &mut Api, id: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_does_by_itself_is_whole_under_kill_9() {
-    let Some(library) = faketime() else {
-        assert!(std::env::var_os("COMPAT_STRICT").is_none(), "libfaketime is not installed");
-        println!("skipped: libfaketime is not installed, so that no clock can be set on");
-        return;
-    };
+    let Some(library) = faketime() else { return };
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("region");
     let server = start(&dir, &library, 0);

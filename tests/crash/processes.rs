@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{self, Node},
-    kill::{Access, Api, Server},
+    kill::{Access, Api, PATIENCE, Server},
+    lives::{ahead, ask, faketime, get},
 };
 
 const PROCESSES: usize = 3;
@@ -32,6 +33,54 @@ fn beside(first: &Path, folder: &Path) {
         if !is_own && entry.file_type().unwrap().is_file() {
             fs::copy(entry.path(), folder.join(name)).unwrap();
         }
+    }
+}
+
+/// A PostgreSQL, and the folders of several processes over it.
+struct Region {
+    _cluster: tempfile::TempDir,
+    node: Node,
+    folders: Vec<tempfile::TempDir>,
+}
+
+impl Region {
+    /// One in which no process runs yet; nothing where there is no PostgreSQL.
+    async fn new() -> Option<Self> {
+        if !cluster::is_there() {
+            return None;
+        }
+        let folder = cluster::folder();
+        let mut node = Node::init(folder.path(), "primary", "");
+        node.start();
+        assert!(postgres::init(&node.options("okmsd"), None, true).await.unwrap());
+        let folders = (0..PROCESSES).map(|_| tempfile::tempdir().unwrap()).collect();
+        Some(Self { _cluster: folder, node, folders })
+    }
+
+    /// Starts one of the processes, the first one before the others.
+    fn start(&self, at: usize, more: &[(&str, String)]) -> Server {
+        let hosts = format!("127.0.0.1:{}", self.node.port);
+        let mut environment = vec![
+            ("OKMSD_STORE__ENGINE", "postgres"),
+            ("OKMSD_STORE__POSTGRES__HOSTS", &*hosts),
+            ("OKMSD_STORE__POSTGRES__USER", "owner"),
+            ("OKMSD_STORE__POSTGRES__REQUIRE_SYNC", "false"),
+            // A machine that does other things as well.
+            ("OKMSD_STORE__POSTGRES__MAX_STALE", "5s"),
+            ("OKMSD_STORE__POSTGRES__COMMIT_TIME", "10s"),
+            ("OKMSD_STORE__POSTGRES__CONNECT_TIME", "5s"),
+        ];
+        environment.extend(more.iter().map(|(name, value)| (*name, &**value)));
+        let folder = self.folders[at].path();
+        if at > 0 {
+            beside(self.folders[0].path(), folder);
+        }
+        Server::start_with(folder, &environment)
+    }
+
+    /// The domain of the first one.
+    fn access(&self) -> Access {
+        Access::load(self.folders[0].path())
     }
 }
 
@@ -104,33 +153,10 @@ impl Seen {
 /// process is shut out by all within a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_processes_are_one() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "");
-    node.start();
-    let options = node.options("okmsd");
-    assert!(postgres::init(&options, None, true).await.unwrap());
-    let hosts = format!("127.0.0.1:{}", node.port);
-    let environment = [
-        ("OKMSD_STORE__ENGINE", "postgres"),
-        ("OKMSD_STORE__POSTGRES__HOSTS", &hosts),
-        ("OKMSD_STORE__POSTGRES__USER", "owner"),
-        ("OKMSD_STORE__POSTGRES__REQUIRE_SYNC", "false"),
-        // A machine that does other things as well.
-        ("OKMSD_STORE__POSTGRES__MAX_STALE", "5s"),
-        ("OKMSD_STORE__POSTGRES__COMMIT_TIME", "10s"),
-        ("OKMSD_STORE__POSTGRES__CONNECT_TIME", "5s"),
-    ];
-    let folders: Vec<_> = (0..PROCESSES).map(|_| tempfile::tempdir().unwrap()).collect();
-    let mut servers = vec![Some(Server::start_with(folders[0].path(), &environment))];
-    for folder in &folders[1..] {
-        beside(folders[0].path(), folder.path());
-        servers.push(Some(Server::start_with(folder.path(), &environment)));
-    }
+    let Some(region) = Region::new().await else { return };
+    let mut servers: Vec<_> = (0..PROCESSES).map(|at| Some(region.start(at, &[]))).collect();
     let addresses: Vec<_> = servers.iter().flatten().map(|server| server.address).collect();
-    let access = Arc::new(Access::load(folders[0].path()));
+    let access = Arc::new(region.access());
     let mut api = access.connect(addresses[0]).await.unwrap();
     let body = json!({"path": "count", "version": {"data": {"n": 0}}});
     assert_eq!(api.call(Method::POST, "secret", &body).await.unwrap().0, 200);
@@ -151,7 +177,7 @@ async fn several_processes_are_one() {
     let before = seen.acknowledged.load(Ordering::SeqCst);
     tokio::time::sleep(TIME / 3).await;
     assert!(seen.acknowledged.load(Ordering::SeqCst) > before + 10, "the others did not go on");
-    let again = Server::start_with(folders[1].path(), &environment);
+    let again = region.start(1, &[]);
     addresses.lock().unwrap()[1] = again.address;
     servers[1] = Some(again);
     tokio::time::sleep(TIME / 3).await;
@@ -176,7 +202,7 @@ async fn several_processes_are_one() {
     assert!(told(&seen.reads) > 200);
 
     // Who is nobody by a rule that one process takes is nobody everywhere.
-    let operator = Access::operator(folders[0].path(), &access.id);
+    let operator = Access::operator(region.folders[0].path(), &access.id);
     let mut operator = operator.connect(addresses[0]).await.unwrap();
     let rule = format!("/v2/okms/resource/{}/rule/everybody", access.id);
     let mut others = Vec::new();
@@ -195,4 +221,68 @@ async fn several_processes_are_one() {
         }
     }
     println!("a rule counts everywhere after {:?}", began.elapsed());
+}
+
+/// What became due while none of them ran is rotated once, whichever of three processes does it, and once more after ten
+/// intervals, of which the one that begins is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_is_rotated_once() {
+    const SECRETS: usize = 60;
+    let Some(library) = faketime() else { return };
+    let Some(region) = Region::new().await else { return };
+    let first = region.start(0, &[]);
+    let access = region.access();
+    let mut api = access.connect(first.address).await.unwrap();
+    let policy = json!({"name": "hourly", "interval": "1h", "auto_generate": true});
+    assert_eq!(ask(&mut api, Method::POST, "rotation/policies", policy).await.0, 201);
+    let paths: Vec<_> = (0..SECRETS).map(|number| format!("due/{number:02}")).collect();
+    for path in &paths {
+        let body = json!({"data": {"key": "k"}, "options": {"rotation_policy_id": "rot_hourly"}});
+        assert_eq!(ask(&mut api, Method::PUT, &format!("secrets/{path}"), body).await.0, 201);
+    }
+    first.kill();
+    let versions = async |api: &mut Api| {
+        let mut versions = Vec::with_capacity(SECRETS);
+        for path in &paths {
+            let told = get(api, &format!("secrets/metadata/{path}")).await;
+            versions.push(told["current_version"].as_u64().unwrap());
+        }
+        versions
+    };
+    for (hours, expected) in [(2, 2), (13, 3)] {
+        let ahead = ahead(&library, hours);
+        let mut servers: Vec<_> = (0..PROCESSES).map(|at| region.start(at, &ahead)).collect();
+        if expected > 2 {
+            servers.remove(0).kill();
+        }
+        let mut api = access.connect(servers[0].address).await.unwrap();
+        let begun = Instant::now();
+        while versions(&mut api).await.iter().any(|version| *version < expected) {
+            assert!(begun.elapsed() < PATIENCE, "not all are rotated");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // Some more ticks of each make no more of it.
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        for server in &servers {
+            let mut api = access.connect(server.address).await.unwrap();
+            assert_eq!(versions(&mut api).await, [expected; SECRETS]);
+        }
+        let mut done = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = format!("rotation/policies/rot_hourly/history?limit=50{cursor}");
+            let page = get(&mut api, &page).await;
+            done.extend(page["data"].as_array().unwrap().clone());
+            let Some(next) = page["cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let of = |path: &String| {
+            let done = done.iter().filter(|one| one["secret_path"] == **path);
+            done.filter(|one| one["new_version"] == expected).count()
+        };
+        assert!(paths.iter().all(|path| of(path) == 1), "{done:?}");
+        for server in servers {
+            server.kill();
+        }
+    }
 }
