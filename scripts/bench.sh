@@ -3,7 +3,7 @@
 #
 #   scripts/bench.sh                 a quick run, some eight minutes
 #   scripts/bench.sh --full          grows the large store to 1,000,000 secrets, and writes secrets over for ten minutes
-#   scripts/bench.sh --only allocations,reads,connections,policies,writes,audit,fairness,mixed,log,restart,churn,growth,lives,tokens,footprint,openbao \
+#   scripts/bench.sh --only allocations,reads,connections,policies,writes,audit,fairness,mixed,log,restart,churn,growth,lives,events,tokens,footprint,openbao \
 #                    --rounds 5 --seconds 5
 #
 # Everything runs on 127.0.0.1, on free ports and in temporary folders, OpenBao too: its program bao is the one in the

@@ -81,10 +81,8 @@ fn count(body: &[u8]) -> usize {
 async fn fill(region: &Region, secrets: usize) -> Outcome<()> {
     note(format_args!("filling a store with {secrets} secrets that have a life"));
     let service = Arc::new(open(region).await?);
-    let actions = &[Action::SecretCreate, Action::VersionCreate];
-    let rights = service.access.directory();
-    let permit =
-        Arc::new(Principal::of_process().authorize(region.id()?.parse()?, actions, rights)?);
+    let (id, rights) = (region.id()?.parse()?, service.access.directory());
+    let permit = Arc::new(Principal::of_process().authorize(id, Action::ALL, rights)?);
     let mut fillers = JoinSet::new();
     for first in 0..FILLERS.min(secrets) {
         let (service, permit) = (Arc::clone(&service), Arc::clone(&permit));

@@ -23,6 +23,7 @@
 //! | `churn` | the store's file while the same secrets are written over and over |
 //! | `growth`, `lists` | large stores, deep secrets, long lists |
 //! | `lives` | secrets that are looked for by tags, ends and rotation, among few and among many |
+//! | `events` | how soon whoever follows events knows of a write |
 //! | `openbao`, `bao` | `OpenBao` itself beside okmsd, and how it is started |
 //! | `tokens` | many tokens |
 //! | `footprint` | start-up time and memory |
@@ -32,6 +33,7 @@ mod audit;
 mod bao;
 mod churn;
 mod client;
+mod events;
 mod fairness;
 mod footprint;
 mod growth;
@@ -93,7 +95,7 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Measure only what is named here: reads, connections, policies, writes, audit, fairness, mixed, log, restart, churn,
-    /// growth, lives, tokens, footprint, openbao.
+    /// growth, lives, events, tokens, footprint, openbao.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Cargo says so.
@@ -230,6 +232,9 @@ async fn measure(arguments: &Arguments, effort: Effort, rows: &mut Vec<Row>) -> 
     }
     if wants("lives") {
         rows.extend(lives::measure(effort).await?);
+    }
+    if wants("events") {
+        rows.extend(events::measure(effort).await?);
     }
     if wants("tokens") {
         rows.extend(tokens::measure(effort).await?);
