@@ -16,8 +16,8 @@ STREAMS, FEW = 100, 16
 # The attacker opens connections for so long at most.
 OPENING = 8
 ENDED_WITHIN = 30
-# Places for feeds of one domain, where nothing else is said.
-FEEDS = 64
+# Places for feeds, of which a domain has a quarter.
+FEEDS = 1024
 
 
 def gets(path, window, streams=FEW):
@@ -99,14 +99,13 @@ def followers(trial):
     return one, two
 
 
-# 54 MiB, of which honest clients make the most; 78 to 91 where a thousand events of each were ready.
-@attack("a tenant's untaken feeds", rss=72, prepare=many_names)
+@attack("a tenant's untaken feeds", rss=128, settings={"LIMITS__FEEDS": str(FEEDS)}, prepare=many_names)
 def feeds(trial):
     """As many as one tenant has places for, behind ten thousand events with the longest names: who takes nothing of them
     is left, whichever protocol he speaks, and what waits for him meanwhile is little."""
     first, second = followers(trial)
     h1, h2 = net.context(trial.region.loud, "http/1.1"), net.context(trial.region.loud)
-    untaken(trial, (h1, first, FEEDS // 2), (h2, second, FEEDS // 2))
+    untaken(trial, (h1, first, FEEDS // 8), (h2, second, FEEDS // 8))
 
 
 # Requests. None of what these send is ever complete, or none of it is taken.
