@@ -268,9 +268,21 @@ impl Api {
         url: String,
         body: &Value,
     ) -> Result<(u16, Value), Gone> {
+        self.with(method, url, &[], body).await
+    }
+
+    /// The same with headers.
+    pub async fn with(
+        &mut self,
+        method: Method,
+        url: String,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<(u16, Value), Gone> {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let response =
-            tokio::time::timeout(PATIENCE, self.connection.send(method, &url, &[], body)).await??;
+            tokio::time::timeout(PATIENCE, self.connection.send(method, &url, headers, body))
+                .await??;
         Ok((
             response.status().as_u16(),
             serde_json::from_slice(response.body()).unwrap_or_default(),

@@ -37,7 +37,7 @@ fn beside(first: &Path, folder: &Path) {
 }
 
 /// A PostgreSQL, and the folders of several processes over it.
-struct Region {
+pub struct Region {
     _cluster: tempfile::TempDir,
     node: Node,
     folders: Vec<tempfile::TempDir>,
@@ -45,7 +45,7 @@ struct Region {
 
 impl Region {
     /// One in which no process runs yet; nothing where there is no PostgreSQL.
-    async fn new() -> Option<Self> {
+    pub async fn new() -> Option<Self> {
         if !cluster::is_there() {
             return None;
         }
@@ -58,7 +58,7 @@ impl Region {
     }
 
     /// Starts one of the processes, the first one before the others.
-    fn start(&self, at: usize, more: &[(&str, String)]) -> Server {
+    pub fn start(&self, at: usize, more: &[(&str, String)]) -> Server {
         let hosts = format!("127.0.0.1:{}", self.node.port);
         let mut environment = vec![
             ("OKMSD_STORE__ENGINE", "postgres"),
@@ -79,7 +79,7 @@ impl Region {
     }
 
     /// The domain of the first one.
-    fn access(&self) -> Access {
+    pub fn access(&self) -> Access {
         Access::load(self.folders[0].path())
     }
 }
