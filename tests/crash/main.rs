@@ -34,6 +34,7 @@ mod moves;
 #[path = "../support/mtls.rs"]
 mod mtls;
 mod packing;
+mod passed_over;
 mod postgres;
 mod power;
 mod processes;
@@ -41,3 +42,4 @@ mod ranges;
 mod storage;
 mod together;
 mod upgrade;
+mod versions;

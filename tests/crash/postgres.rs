@@ -28,7 +28,7 @@ use crate::{
     contract::contract,
 };
 
-async fn open(options: &PostgresOptions) -> Arc<dyn Engine> {
+pub async fn open(options: &PostgresOptions) -> Arc<dyn Engine> {
     Arc::new(PostgresEngine::open(options.clone(), blind()).await.unwrap())
 }
 

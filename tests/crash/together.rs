@@ -198,11 +198,9 @@ impl Log<Gate> {
             calls.iter().filter(|call| !matches!(call.ask, OfGate::Pass)).collect();
         for pass in calls.iter().filter(|call| matches!(call.ask, OfGate::Pass)) {
             let is_over = |before: Instant| {
-                let counts = |later: &&Call<Gate>| {
-                    let is_known = later.told.is_some();
-                    is_known && later.began > before && later.ended + LATE < pass.began
-                };
-                changes.iter().any(|later| counts(later))
+                let counts =
+                    |later: &&Call<Gate>| later.told.is_some() && later.ended + LATE < pass.began;
+                changes.iter().copied().filter(counts).any(|later| later.began > before)
             };
             let says = |change: &Call<Gate>| {
                 matches!(change.ask, OfGate::Open) == (pass.told == Some(Ok(())))

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -36,6 +36,7 @@ use super::{
     fault::Fault,
     options::{PostgresHost, PostgresOptions, RequireSync},
 };
+use crate::seldom::Seldom;
 
 /// What a session is for.
 const SETTINGS: &str = "set default_transaction_isolation = 'read committed'; \
@@ -55,6 +56,13 @@ pub(super) struct Primary {
     host: usize,
     /// Its timeline, which grows with each promotion.
     timeline: u32,
+}
+
+impl Primary {
+    /// Whether it was promoted after the other one.
+    pub(super) const fn is_later(self, than: Self) -> bool {
+        self.timeline > than.timeline
+    }
 }
 
 /// A connection to a server that took writes when it began.
@@ -115,11 +123,25 @@ pub(super) struct Connector {
     pub(super) options: PostgresOptions,
     /// The store's own name, once it is known.
     pub(super) store: OnceLock<String>,
+    /// The timeline on which something was made durable last. Who takes writes on an older one was passed over, and has nothing
+    /// of what was acknowledged since.
+    durable: AtomicU32,
+    passed_over: Seldom,
 }
 
 impl Connector {
     pub(super) const fn new(options: PostgresOptions) -> Self {
-        Self { options, store: OnceLock::new() }
+        Self {
+            options,
+            store: OnceLock::new(),
+            durable: AtomicU32::new(0),
+            passed_over: Seldom::new(Duration::from_secs(10)),
+        }
+    }
+
+    /// Something was made durable there.
+    pub(super) fn made_durable(&self, by: &Session) {
+        self.durable.fetch_max(by.primary.timeline, Ordering::Relaxed);
     }
 
     /// A session with the server that takes writes: of those that say so the one of the highest timeline. One that was
@@ -132,8 +154,7 @@ impl Connector {
         for (answer, host) in answers.into_iter().zip(&self.options.hosts) {
             match answer {
                 Ok(session) => {
-                    let is_later =
-                        |other: &Session| other.primary.timeline < session.primary.timeline;
+                    let is_later = |other: &Session| session.primary.is_later(other.primary);
                     if best.as_ref().is_none_or(is_later) {
                         best = Some(session);
                     }
@@ -207,6 +228,19 @@ impl Connector {
         }
         let timeline = u32::from_str_radix(text(1), 16)
             .map_err(|_| Fault::Lost("it does not tell its timeline".into()))?;
+        let durable = self.durable.load(Ordering::Relaxed);
+        if timeline < durable {
+            if self.passed_over.due().is_some() {
+                tracing::error!(
+                    %to, timeline, durable,
+                    "a server takes writes that was passed over: what was acknowledged on a later timeline is not there. Nobody \
+                     goes back to it until okmsd is restarted"
+                );
+            }
+            return Err(Fault::Lost(format!(
+                "it was passed over: its timeline is {timeline}, and something was made durable on {durable}"
+            )));
+        }
         client.batch_execute(SETTINGS).await?;
         if let Some(store) = self.store.get() {
             let named = "select value from okms.meta where name = 'store'";

@@ -23,6 +23,8 @@ use crate::store::engine::{Change, Observer};
 const BEAT: Duration = Duration::from_millis(300);
 /// How often the log is looked at where nobody says that there is something.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked whether somebody else was promoted while all goes well.
+const AROUND: Duration = Duration::from_secs(5);
 /// So many changes are read at once.
 const AT_ONCE: i64 = 1024;
 /// How often the past is forgotten.
@@ -57,6 +59,7 @@ pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
         match answered(&shared, at_hand.take(), id).await {
             Ok((session, theirs)) => {
                 shared.acknowledged(began);
+                shared.connector.made_durable(&session);
                 let ours = observer.moment().unwrap_or(theirs);
                 let skew = Duration::from_nanos(theirs.abs_diff(ours));
                 if (skew > SKEW) != is_skewed {
@@ -116,8 +119,10 @@ async fn one_beat(
 ) -> Result<(Session, u64), Fault> {
     let options = shared.options();
     let session = match at_hand {
-        Some(session) if !session.is_closed() => session,
-        _ => shared.connector.to(shared.primary()).await?,
+        Some(session) if shared.is_good(&session) => session,
+        // Somebody else may take writes meanwhile, beside the one that this was with.
+        Some(_) => return Err(Fault::Lost("it has ended".into())),
+        None => shared.connector.to(shared.primary()).await?,
     };
     let about = concat!("okmsd ", env!("CARGO_PKG_VERSION"));
     let asked: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
@@ -139,6 +144,23 @@ async fn one_beat(
     }
     let theirs: i64 = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
     Ok((session, u64::try_from(theirs).unwrap_or(0)))
+}
+
+/// Looks whether somebody was promoted while the one before goes on: both take writes then, and only one of them is right.
+pub(super) async fn look_around(shared: Arc<Shared>) {
+    while shared.options().hosts.len() > 1 {
+        sleep(AROUND).await;
+        match shared.connector.elect().await {
+            Ok(session) if session.primary.is_later(shared.primary()) => {
+                tracing::warn!(
+                    "another server of PostgreSQL was promoted; the one before takes writes nevertheless"
+                );
+                shared.elected(session.primary);
+                shared.doubted.notify_one();
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Forgets the past, from time to time.

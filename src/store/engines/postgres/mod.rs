@@ -93,6 +93,7 @@ impl PostgresEngine {
         tasks.spawn(follow::beat(Arc::clone(&shared), Arc::clone(&observer)));
         tasks.spawn(follow::follow(Arc::clone(&shared)));
         tasks.spawn(follow::forget(Arc::clone(&shared)));
+        tasks.spawn(follow::look_around(Arc::clone(&shared)));
         // Not among them: it goes on until what waits is written.
         tokio::spawn(writer::run(Arc::clone(&shared), Arc::clone(&queue), observer));
         let views = Views::new(&shared);

@@ -69,7 +69,7 @@ async fn meta(
     let (layout, store) = (layout.ok_or_else(unfinished)?, store.ok_or_else(unfinished)?);
     if layout != LAYOUT {
         return Err(Fault::Schema(format!(
-            "the database's schema is of layout {layout}, and this program knows {LAYOUT}: run `okmsd store migrate` of the newer one"
+            "the database's schema is of layout {layout}, which a newer okmsd has made, and this one knows {LAYOUT}: start the newer one"
         )));
     }
     Ok(Some((layout, store)))

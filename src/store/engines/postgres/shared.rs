@@ -78,7 +78,12 @@ impl Shared {
 
     /// Whether a session can be used: it is with whoever takes writes, and has not ended.
     pub(super) fn is_good(&self, session: &Session) -> bool {
-        session.primary == self.primary() && !session.is_closed()
+        self.is_with_primary(session) && !session.is_closed()
+    }
+
+    /// Whether what a session says is said by whoever takes writes.
+    pub(super) fn is_with_primary(&self, session: &Session) -> bool {
+        session.primary == self.primary()
     }
 
     /// A session with whoever takes writes, for one kind of work: the one at hand if it is still good, else a new one.

@@ -19,9 +19,12 @@ use super::{
     group::{self, Columns},
     shared::{PAUSE, Shared, column, revision},
 };
-use crate::store::{
-    engine::{Batch, CommitError, Health, Observer, Revision},
-    engines::lanes::{Lanes, Limits, Queued},
+use crate::{
+    seldom::Seldom,
+    store::{
+        engine::{Batch, CommitError, Health, Observer, Revision},
+        engines::lanes::{Lanes, Limits, Queued},
+    },
 };
 
 /// How a batch is answered.
@@ -130,6 +133,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Queue>, observer: Arc<dy
     let limits = Limits { batches: options.group_batches, bytes: options.group_bytes };
     let mut session = None;
     let mut held = Vec::new();
+    let undone = Seldom::new(Duration::from_secs(10));
     while let Some(jobs) = queue.next(std::mem::take(&mut held), limits).await {
         let (group, later) = group::divide(jobs);
         held = later;
@@ -156,7 +160,9 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Queue>, observer: Arc<dy
             }
             Outcome::Undone(fault) => {
                 shared.is_read_only.store(fault.is_read_only(), Ordering::Relaxed);
-                tracing::warn!(error = %fault, "a group of writes did not happen");
+                if let Some(left_out) = undone.due() {
+                    tracing::warn!(error = %fault, left_out, "a group of writes did not happen");
+                }
                 let (again, spent): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| {
                     !fault.is_refusal() && job.began.elapsed() < options.settle_time
                 });
@@ -237,8 +243,8 @@ async fn commit(
         let answer = writing.session.query(&writing.statement, &parameters, within).await;
         let was_warned = writing.session.was_warned();
         match answer.and_then(|rows| told(&rows)) {
-            // The server may be told to give up waiting for its standby, and says yes nevertheless.
-            Ok(Some(revisions)) if !was_warned => {
+            // The server may be told to give up waiting for its standby, or be passed over, and says yes nevertheless.
+            Ok(Some(revisions)) if !was_warned && shared.is_with_primary(&writing.session) => {
                 *at_hand = Some(writing);
                 return Outcome::Judged(revisions);
             }
@@ -254,7 +260,7 @@ async fn commit(
             }
             answer => {
                 let fault = answer.err().unwrap_or_else(|| {
-                    Fault::Lost("PostgreSQL warned that it had not made it durable".into())
+                    Fault::Lost("PostgreSQL may not have made it durable".into())
                 });
                 tracing::warn!(error = %fault, "a commit was not acknowledged; looking for what became of it");
                 drop(writing);
