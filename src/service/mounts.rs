@@ -186,7 +186,7 @@ impl Mounts {
                 let keys = self.scope.keys(permit).await?;
                 return self.secrets.mend_index(&keys, Duration::ZERO).await.map(drop);
             }
-            self.secrets.leave(&leaving).await
+            self.secrets.finish_leaving_one(&leaving).await
         };
         // The mount is gone, and what is left is gone on with later.
         if let Ok(Err(error)) = tokio::time::timeout(AT_MOST, rest).await {

@@ -1,8 +1,8 @@
 //! Removing what was in a mount that is gone, so that it can be restored.
 //!
 //! Always holds: what goes on after a start is where it was; what somebody has written since the mount
-//! went stays. Never does: hold anybody up, as each step is a small commit on condition that what it
-//! stands on is still so.
+//! went stays, by the order of commits, whatever clocks say. Never does: hold anybody up, as each step
+//! is a small commit on condition that what it stands on is still so.
 
 use super::Secrets;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         unit::{Basis, Change, UnitReader},
     },
     store::{
-        engine::{Batch, Expect, Op, Record},
+        engine::{Batch, CommitError, Expect, Op, Record, Revision},
         kinds::{
             Malformed, header,
             leaving::{self, Leaving},
@@ -38,64 +38,97 @@ impl Secrets {
         let page = snapshot.scan(leaving::SPACE, &from, &to, MOUNTS_MAX).await?;
         drop(snapshot);
         for (key, record) in page {
-            let leaving = Leaving::parse(&key, &record.bytes).ok_or(Malformed)?;
+            let left = Left::of(&key, &record)?;
             // One domain whose keys cannot be had keeps no other.
-            if let Err(error) = self.leave(&leaving).await {
-                let domain = leaving.id;
+            if let Err(error) = self.leave(&left).await {
+                let domain = left.mount.id;
                 tracing::error!(%domain, %error, "what was in a mount that is gone cannot be removed; trying again");
             }
         }
         Ok(())
     }
 
-    /// Removes what was in a mount that is gone.
-    pub(in crate::service) async fn leave(&self, leaving: &Leaving) -> Result<(), Error> {
-        let keys = match self.scope.keys_of(leaving.id).await {
+    /// Removes what was in this mount, which is gone, if somebody has not done it by now.
+    pub(in crate::service) async fn finish_leaving_one(
+        &self,
+        mount: &Leaving,
+    ) -> Result<(), Error> {
+        let key = mount.key();
+        match self.scope.engine().get(leaving::SPACE, &key).await? {
+            Some(record) => self.leave(&Left::of(&key, &record)?).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn leave(&self, left: &Left) -> Result<(), Error> {
+        let Leaving { id, folder, .. } = &left.mount;
+        let keys = match self.scope.keys_of(*id).await {
             // With the domain all is gone.
-            Err(Error::DomainNotFound) => return self.has_left(leaving).await,
+            Err(Error::DomainNotFound) => return self.has_left(left).await,
             keys => keys?,
         };
-        let (mut from, to) = header::below(leaving.id, &leaving.folder);
+        let (mut from, to) = header::below(*id, folder);
         loop {
             let change = Change { name: ChangeName::LeaveMount, turns: &[], by: None };
             let basis = Page { from: &from, to: &to };
             let decide = |page: Vec<(Vec<u8>, Record)>, draft: &mut Draft<'_>| {
-                remove(&keys, leaving, &page, draft)?;
+                remove(&keys, left, &page, draft)?;
                 Ok(page.last().map(|(key, _)| key.clone()).filter(|_| page.len() == AT_ONCE))
             };
             match self.scope.unit(change, &keys, basis, decide).await? {
                 Some(last) => from = [last.as_slice(), &[0]].concat(),
-                None => return self.has_left(leaving).await,
+                None => return self.has_left(left).await,
             }
         }
     }
 
-    async fn has_left(&self, leaving: &Leaving) -> Result<(), Error> {
-        let ops = vec![Op::Delete(leaving::SPACE, leaving.key())];
-        self.scope.engine().commit(Batch::of(ops)).await?;
-        Ok(())
+    async fn has_left(&self, left: &Left) -> Result<(), Error> {
+        let key = left.mount.key();
+        let preconditions = vec![(leaving::SPACE, key.clone(), Expect::At(left.since))];
+        let ops = vec![Op::Delete(leaving::SPACE, key)];
+        match self.scope.engine().commit(Batch { preconditions, ..Batch::of(ops) }).await {
+            // Another mount that was there has gone since, or somebody was faster.
+            Err(CommitError::Conflict) => Ok(()),
+            done => Ok(done.map(drop)?),
+        }
+    }
+}
+
+/// A mount that is gone, and the commit by which it went.
+struct Left {
+    mount: Leaving,
+    since: Revision,
+}
+
+impl Left {
+    fn of(key: &[u8], record: &Record) -> Result<Self, Malformed> {
+        let mount = Leaving::parse(key, &record.bytes).ok_or(Malformed)?;
+        Ok(Self { mount, since: record.revision })
     }
 }
 
 /// Drafts the removal of some secrets of a folder that is left.
 fn remove(
     keys: &DomainKeys,
-    leaving: &Leaving,
+    Left { mount, since }: &Left,
     page: &[(Vec<u8>, Record)],
     draft: &mut Draft<'_>,
 ) -> Result<(), Error> {
     for (key, record) in page {
+        if record.revision > *since {
+            continue;
+        }
         let path = header::parse(keys.id(), key).ok_or(Malformed)?;
         let header: Header = match open(keys, key, &record.bytes) {
             // It is as gone as it can be, and does not hold up the others.
             Err(Error::Corrupt(_)) => continue,
             header => header?,
         };
-        if header.life.removed.is_some() || header.updated_at > leaving.at {
+        if header.life.removed.is_some() {
             continue;
         }
         let was = SecretMark::of(keys, &path, &header)?;
-        draft.put_secret(&path, &header.removed(leaving.at, leaving.seconds))?;
+        draft.put_secret(&path, &header.removed(mount.at, mount.seconds))?;
         draft.settle(Some(&was));
     }
     Ok(())

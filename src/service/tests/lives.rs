@@ -139,7 +139,7 @@ async fn read_none(service: &Service, permit: &Permit, at: &SecretPath) {
 }
 
 /// What was in a mount is removed, also where the process ended in between, but for what somebody has
-/// written since.
+/// written since, be it on a machine whose clock is behind; and also what one has written before whose clock is ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mount_that_is_left_goes_on_leaving_after_a_start() {
     let (_folder, engine, service, id) = start().await;
@@ -149,16 +149,18 @@ async fn a_mount_that_is_left_goes_on_leaving_after_a_start() {
         create(&service, &permit, at).await.unwrap();
     }
     create(&service, &permit, "teams").await.unwrap();
+    put(&service, &permit, "team/069", "t", NOW.plus_seconds(7)).await;
     let leaving = Leaving { id, folder: "team/".to_owned(), at: NOW.plus_seconds(5), seconds: 60 };
     let ops = vec![leaving.put()];
     engine.commit(Batch::of(ops)).await.unwrap();
     put(&service, &permit, "team/070", "t", NOW.plus_seconds(6)).await;
+    put(&service, &permit, "team/071", "t", NOW.plus_seconds(4)).await;
     service.secrets.finish_leaving().await.unwrap();
     assert!(keys(&*engine, leaving::SPACE).await.is_empty());
     let search = Search { with_expired: true, ..Search::default() };
     let left = service.secrets.search(&permit, &search, None, 200, NOW).await.unwrap();
     let names: Vec<_> = left.found.iter().map(|(path, _)| path.as_str()).collect();
-    assert_eq!(names, ["team/070", "teams"]);
+    assert_eq!(names, ["team/070", "team/071", "teams"]);
     for at in &many {
         service.secrets.restore(&permit, &path(at), NOW.plus_seconds(64)).await.unwrap();
     }

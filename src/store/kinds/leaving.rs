@@ -27,7 +27,7 @@ pub struct Leaving {
     pub id: OkmsId,
     /// What the paths of its secrets begin with: a folder with a slash at its end.
     pub folder: String,
-    /// When the mount went: what was written since stays.
+    /// When the mount went.
     pub at: Timestamp,
     /// For how many seconds the secrets can be restored.
     pub seconds: u64,
