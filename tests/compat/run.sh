@@ -3,8 +3,9 @@
 # node-vault; the requests of two documents about KV version 2; curl, httpx and node's fetch with what a page about path
 # secrets says, curl and httpx with what one about secrets by URI says, and EmpowerNow's parser of these as a judge; PyJWT as an
 # identity provider; Cerbos as the policy decision point; OpenBao's CLI and, as the oracle of random requests, its server; Terraform
-# with the vault provider; PostgreSQL with a standby, and three of them under Patroni, as docs/ENGINES.md has it; Prometheus' linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their
-# own, and Chromium (tests/browser); whether early answers arrive at curl, Python, Java and Node; schemathesis on the OpenAPI document.
+# with the vault provider; PostgreSQL with a standby, and three of them under Patroni with its etcd, as docs/ENGINES.md has it;
+# Prometheus' linter on the figures; helm on the chart, nginx, HAProxy and Envoy before a server of their own, and Chromium
+# (tests/browser); whether early answers arrive at curl, Python, Java and Node; schemathesis on the OpenAPI document.
 # Builds nothing of okmsd itself.
 #
 #   cargo build --release && tests/compat/run.sh [SUITE...]
@@ -202,7 +203,7 @@ lane() {
         0)
             echo passed >>"$results"
             echo "ok       $suite ($((SECONDS - began)) s)"
-            sed -n 's/^[a-z_]*: skipped: /         without /p' "$work/$suite.log"
+            sed -n 's/^[a-z_]*: skipped: /         without /p; s/^[a-z_]*: figure: /         /p' "$work/$suite.log"
             ;;
         77)
             echo skipped >>"$results"
