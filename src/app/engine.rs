@@ -57,6 +57,7 @@ pub fn postgres(config: &Config) -> PostgresOptions {
         max_stale: said.max_stale.0,
         unready_after: said.unready_after.0,
         queue_batches: config.store.queue,
+        answers_bytes: if config.store.cache_reads { config.store.record_cache.0 } else { 0 },
         ..PostgresOptions::new(
             said.hosts.iter().map(host).collect(),
             said.database.clone(),

@@ -99,6 +99,8 @@ impl Status {
         say(format_args!("server     {}", status.server));
         say(format_args!("commits    {}", status.commits));
         say(format_args!("bytes      {}", status.bytes));
+        say(format_args!("head       {} bytes", status.head_bytes));
+        say(format_args!("left over  {}", status.left_over));
         say(format_args!(
             "durable    {}",
             status.not_durable.map_or_else(|| "yes".to_owned(), |what| format!("no: {what}"))

@@ -72,6 +72,7 @@ keys! {
         path: restart,
         cache: restart,
         record_cache: restart,
+        cache_reads: restart,
         log: restart,
         queue: restart,
         postgres: restart,

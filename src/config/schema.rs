@@ -238,6 +238,9 @@ pub struct Store {
     pub cache: ByteSize,
     /// Memory for records that were read lately (ciphertext).
     pub record_cache: ByteSize,
+    /// Whether so much of what was read from a store that is shared is remembered, too: each read asks then whether
+    /// others have changed anything, once for all that wait at the time, and no more of what is known.
+    pub cache_reads: bool,
     /// The log beside the database: so much can be durable and not in that, and is in memory, too.
     pub log: ByteSize,
     /// How many writes may wait for their commit.
@@ -689,6 +692,7 @@ impl Default for Store {
             path: "okmsd.redb".into(),
             cache: ByteSize(128 << 20),
             record_cache: ByteSize(64 << 20),
+            cache_reads: false,
             log: ByteSize(64 << 20),
             queue: 1024,
             postgres: Postgres::default(),

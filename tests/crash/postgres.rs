@@ -49,6 +49,234 @@ async fn postgres_keeps_the_contract() {
     contract(|nth| block_in_place(|| Handle::current().block_on(open(&stores[nth])))).await;
 }
 
+/// What a removal leaves among the records, to be swept up later, is as good as gone, and what is remembered is as good as
+/// what is read: the contract holds with every record removed so, and remembered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract_with_answers_and_leftovers() {
+    if !cluster::is_there() {
+        return;
+    }
+    let folder = cluster::folder();
+    let mut node = Node::init(folder.path(), "primary", "fsync = off");
+    node.start();
+    let mut stores = Vec::new();
+    for nth in 0..14 {
+        let database = format!("contract{nth}");
+        let options = node.options(&database);
+        assert!(postgres::init(&options, None, true).await.unwrap());
+        node.sql(&database, AT_ONCE_ONE);
+        stores.push(PostgresOptions { answers_bytes: 1 << 20, ..options });
+    }
+    contract(|nth| block_in_place(|| Handle::current().block_on(open(&stores[nth])))).await;
+}
+
+const AT_ONCE_ONE: &str =
+    "create or replace function okms.at_once() returns int language sql immutable as 'select 1'";
+
+/// Ranges are removed, a record at a time, while records are written into them again: what is shown is what the model has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_removed_is_gone_before_it_is_swept_up() {
+    if !cluster::is_there() {
+        return;
+    }
+    let folder = cluster::folder();
+    let mut node = Node::init(folder.path(), "primary", "fsync = off");
+    node.start();
+    let options = node.options("swept");
+    assert!(postgres::init(&options, None, true).await.unwrap());
+    node.sql("swept", AT_ONCE_ONE);
+    let engine = open(&PostgresOptions { answers_bytes: 1 << 20, ..options }).await;
+    let mut model = Model::new();
+    let mut seed = 1_u64;
+    let mut random = move |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut met = (0, 0);
+    for round in 0..600_u32 {
+        let mut key = || format!("{:02}/{}", random(12), random(4)).into_bytes();
+        let (a, b, c) = (key(), key(), key());
+        let (from, to) = if a < b { (a, b) } else { (b, a) };
+        let ops = match round % 6 {
+            0 => vec![delete_range(HEADER, &from, &to)],
+            1 => vec![
+                put(HEADER, &c, b"x"),
+                delete_range(HEADER, &from, &to),
+                put(HEADER, &from, b"y"),
+            ],
+            2 => vec![delete(HEADER, &c)],
+            _ => vec![
+                put(HEADER, &from, &round.to_be_bytes()),
+                put(HEADER, &c, &round.to_be_bytes()),
+            ],
+        };
+        let is_there = |key: &[u8]| model.contains_key(&(HEADER, key.to_vec()));
+        let (expect, holds) = match round % 3 {
+            0 => (Expect::Absent, !is_there(&c)),
+            _ => {
+                let inside = (HEADER, c.clone())..(HEADER, [&*c, &[0xff]].concat());
+                (Expect::EmptyTo([&*c, &[0xff]].concat()), model.range(inside).next().is_none())
+            }
+        };
+        let change = batch_if(HEADER, &c, expect, ops);
+        match engine.commit(change.clone()).await {
+            Ok(_) => {
+                assert!(holds, "{round}");
+                apply(&mut model, &change);
+                met.0 += 1;
+            }
+            Err(CommitError::Conflict) => {
+                assert!(!holds, "{round}");
+                met.1 += 1;
+            }
+            Err(other) => panic!("{round}: {other}"),
+        }
+        let shown = view(&*engine).await;
+        if round % 5 == 0 {
+            assert_eq!(dump(&*shown).await, model, "{round}");
+            let names = shown
+                .keys(HEADER, b"", b"\xff", Some(engine::Cut { behind: 0, separator: b'/' }), 100)
+                .await
+                .unwrap();
+            let mut folders: Vec<_> = model.keys().map(|(_, key)| key[..3].to_vec()).collect();
+            folders.dedup();
+            assert_eq!(names, folders, "{round}");
+        }
+        let last =
+            engine.read(&[Read::Last(HEADER, &from, &to), Read::Key(HEADER, &c)]).await.unwrap();
+        let mut last = last.into_iter().map(|found| found.unwrap());
+        let expected = model.range((HEADER, from.clone())..(HEADER, to.clone())).next_back();
+        assert_eq!(
+            last.next().unwrap().and_then(|found| found.key),
+            expected.map(|((_, key), _)| key.clone())
+        );
+        assert_eq!(
+            last.next().unwrap().is_some(),
+            model.contains_key(&(HEADER, c.clone())),
+            "{round}"
+        );
+        for _ in 0..2 {
+            let found = engine.get(HEADER, &c).await.unwrap().map(|record| record.bytes.to_vec());
+            assert_eq!(found, model.get(&(HEADER, c.clone())).cloned(), "{round}");
+        }
+    }
+    assert!(met.0 > 200 && met.1 > 50, "{met:?}");
+    let began = Instant::now();
+    while node.sql("swept", "select count(*) from okms.cut") != "0" {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is not swept up");
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(node.sql("swept", "select count(*) from okms.record"), model.len().to_string());
+    assert_eq!(dump(&*view(&*engine).await).await, model);
+}
+
+/// A removal of very many records was one commit under the head once, which took its time: nobody else could write
+/// meanwhile, and beyond 30 seconds it failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_removal_holds_up_nobody() {
+    if !cluster::is_there() {
+        return;
+    }
+    let folder = cluster::folder();
+    let mut node = Node::init(folder.path(), "primary", "fsync = off");
+    node.start();
+    let options = node.options("large");
+    assert!(postgres::init(&options, None, true).await.unwrap());
+    node.sql(
+        "large",
+        "insert into okms.record select s.id, convert_to(lpad(n::text, 8, '0'), 'utf8'), 1, 'x' \
+         from generate_series(1, 300000) n, (select id from okms.space where name = 'header') s; analyze okms.record",
+    );
+    let engine = open(&options).await;
+    write(&*engine, vec![put(HEADER, b"kept", b"x"), delete_range(HEADER, b"0", b"1")]).await;
+    let left: u32 = node.sql("large", "select count(*) from okms.record").parse().unwrap();
+    assert!(left > 200_000, "it was removed in one piece: {left}");
+    let shown = view(&*engine).await;
+    let keys = async |shown: &dyn engine::Snapshot| {
+        shown.keys(HEADER, b"", b"\xff", None, 10).await.unwrap()
+    };
+    assert_eq!(keys(&*shown).await, [b"kept".to_vec()]);
+    let (began, mut writes) = (Instant::now(), 0_u32);
+    while node.sql("large", "select count(*) from okms.cut") != "0" {
+        assert!(began.elapsed() < Duration::from_secs(120), "it is not swept up");
+        let again = [&b"0"[..], &writes.to_be_bytes()].concat();
+        write(&*engine, vec![put(HEADER, b"kept", b"y"), put(HEADER, &again, b"x")]).await;
+        writes += 1;
+    }
+    assert!(writes > 3, "{writes}");
+    println!("swept up after {:.1?}, beside {writes} writes", began.elapsed());
+    assert_eq!(keys(&*shown).await, [b"kept".to_vec()]);
+    assert_eq!(node.sql("large", "select count(*) from okms.record"), (writes + 1).to_string());
+}
+
+/// What is damaged, or what the database refuses, fails alone, though it was asked for with others in one statement.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_fails_alone() {
+    if !cluster::is_there() {
+        return;
+    }
+    let folder = cluster::folder();
+    let mut node =
+        Node::init(folder.path(), "primary", "fsync = off\nallow_system_table_mods = on");
+    node.start();
+    let options = PostgresOptions { read_connections: 1, ..node.options("damaged") };
+    assert!(postgres::init(&options, None, true).await.unwrap());
+    let engine = open(&options).await;
+    write(&*engine, vec![put(VALUE, b"bad", &[7; 4000]), put(VALUE, b"good", &[8; 10])]).await;
+    let toast = node.sql(
+        "damaged",
+        "select reltoastrelid::regclass from pg_class where oid = 'okms.record'::regclass",
+    );
+    // What lies apart is never changed by hand, unless it is taken for a table like any other.
+    let kind =
+        |kind| format!("update pg_class set relkind = '{kind}' where oid = '{toast}'::regclass");
+    node.sql("damaged", &kind('r'));
+    node.sql("damaged", &format!("delete from {toast}"));
+    node.sql("damaged", &kind('t'));
+    node.sql("damaged", &format!("vacuum {toast}"));
+    let is_damaged = |found: &Result<_, ReadError>| matches!(found, Err(ReadError::Corrupt(_)));
+    let parts = [Read::Key(VALUE, b"bad"), Read::Key(VALUE, b"good"), Read::Key(VALUE, b"none")];
+    for _ in 0..3 {
+        let readers: Vec<_> = (0..20)
+            .map(|nth| {
+                let engine = Arc::clone(&engine);
+                tokio::spawn(async move {
+                    let key: &[u8] = if nth % 4 == 0 { b"bad" } else { b"good" };
+                    (nth, engine.read(&[Read::Key(VALUE, key)]).await.unwrap().pop().unwrap())
+                })
+            })
+            .collect();
+        for reader in readers {
+            let (nth, found) = reader.await.unwrap();
+            assert_eq!(is_damaged(&found), nth % 4 == 0, "{nth}: {found:?}");
+        }
+    }
+    let found = engine.read(&parts).await.unwrap();
+    assert!(is_damaged(&found[0]) && found[1].as_ref().unwrap().is_some(), "{found:?}");
+    // A view of one moment goes on as well.
+    let shown = view(&*engine).await;
+    for _ in 0..2 {
+        let found = shown.read(&parts).await.unwrap();
+        assert!(is_damaged(&found[0]) && found[1].as_ref().unwrap().is_some(), "{found:?}");
+        assert!(matches!(shown.scan(VALUE, b"", b"\xff", 9).await, Err(ReadError::Corrupt(_))));
+        assert_eq!(shown.scan(VALUE, b"c", b"\xff", 9).await.unwrap().len(), 1);
+    }
+    // So long a key is in no index of PostgreSQL's.
+    let long: Vec<u8> =
+        (0..9000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let writers: Vec<_> = (0..16_u8)
+        .map(|nth| {
+            let (engine, key) =
+                (Arc::clone(&engine), if nth == 5 { long.clone() } else { vec![nth] });
+            tokio::spawn(async move { engine.commit(batch(vec![put(HEADER, &key, b"x")])).await })
+        })
+        .collect();
+    for (writer, nth) in writers.into_iter().zip(0..) {
+        let answer = writer.await.unwrap();
+        assert_eq!(answer.is_ok(), nth != 5, "{nth}: {answer:?}");
+    }
+}
+
 /// What becomes of what goes over a [`Wire`].
 #[derive(Clone, Copy, PartialEq)]
 enum Cut {
@@ -133,7 +361,8 @@ async fn what_was_not_answered_is_looked_for() {
     let through = PostgresOptions {
         hosts: vec![PostgresHost { host: "127.0.0.1".into(), port: wire.port }],
         // Whoever was told that nothing happened is told so at once.
-        settle_time: Duration::from_secs(1),
+        settle_time: Duration::from_millis(2500),
+        connect_time: Duration::from_secs(1),
         ..straight.clone()
     };
     let engine = open(&through).await;
@@ -149,7 +378,9 @@ async fn what_was_not_answered_is_looked_for() {
             })
         });
         let writers: Vec<_> = writers.collect();
-        sleep(Duration::from_millis(u64::from(round) * 150)).await;
+        // In the last ones for longer than is looked.
+        let away = if round < 9 { u64::from(round) * 60 } else { 3500 };
+        sleep(Duration::from_millis(away)).await;
         wire.cut(Cut::Nothing);
         for writer in writers {
             let (answer, key) = writer.await.unwrap();
@@ -167,7 +398,7 @@ async fn what_was_not_answered_is_looked_for() {
                     undone += 1;
                 }
                 // Where nobody was to be found in time.
-                Err(CommitError::OutcomeUnknown(_)) if round >= 6 => {}
+                Err(CommitError::OutcomeUnknown(_)) if round >= 9 => {}
                 Err(other) => panic!("{round}: {other}"),
             }
         }
@@ -187,19 +418,23 @@ async fn a_cancelled_wait_for_a_standby_is_no_success() {
     let mut node = Node::init(folder.path(), "primary", "");
     node.start();
     let options = PostgresOptions {
-        require_sync: RequireSync::Yes,
+        require_sync: RequireSync::Provider,
         settle_time: Duration::from_secs(2),
         max_stale: Duration::from_secs(60),
         unready_after: Duration::from_secs(60),
         ..node.options("cancelled")
     };
     assert!(postgres::init(&options, None, true).await.unwrap());
-    let refused = PostgresEngine::open(options.clone(), blind()).await.err().unwrap().to_string();
+    let strict = PostgresOptions { require_sync: RequireSync::Yes, ..options.clone() };
+    let refused = PostgresEngine::open(strict, blind()).await.err().unwrap().to_string();
     assert!(refused.contains("synchronous_standby_names"), "{refused}");
+    let engine = open(&options).await;
     // One that never comes.
     node.sql("postgres", "alter system set synchronous_standby_names = 'nobody'");
     node.sql("postgres", "select pg_reload_conf()");
-    let engine = open(&options).await;
+    // Whoever begins now has nothing that he could believe.
+    let refused = PostgresEngine::open(options.clone(), blind()).await.err().unwrap().to_string();
+    assert!(refused.contains("has not acknowledged anything"), "{refused}");
     let commit = tokio::spawn({
         let engine = Arc::clone(&engine);
         async move { engine.commit(batch(vec![put(HEADER, b"k", b"x")])).await }
@@ -332,6 +567,7 @@ impl Trio {
         PostgresOptions {
             hosts: self.nodes.iter().map(host).collect(),
             require_sync: RequireSync::Yes,
+            connect_time: Duration::from_secs(1),
             max_stale: Duration::from_secs(1),
             commit_time: Duration::from_secs(2),
             ..self.nodes[self.primary].options(database)
@@ -493,7 +729,8 @@ async fn a_failover_loses_nothing() {
     let mut trio = Trio::start();
     let options = trio.options("ledger");
     assert!(postgres::init(&options, None, true).await.unwrap());
-    let engines = [open(&options).await, open(&options).await];
+    let remembering = PostgresOptions { answers_bytes: 1 << 20, ..options.clone() };
+    let engines = [open(&options).await, open(&remembering).await];
     let ledger = Arc::new(Ledger::default());
     for at in 0..4 {
         write(&*engines[0], vec![put(HEADER, &counter(at), &0_u64.to_be_bytes())]).await;

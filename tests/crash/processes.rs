@@ -65,6 +65,8 @@ impl Region {
             ("OKMSD_STORE__POSTGRES__HOSTS", &*hosts),
             ("OKMSD_STORE__POSTGRES__USER", "owner"),
             ("OKMSD_STORE__POSTGRES__REQUIRE_SYNC", "false"),
+            // One of them remembers what it has read.
+            ("OKMSD_STORE__CACHE_READS", if at == 1 { "true" } else { "false" }),
             // A machine that does other things as well.
             ("OKMSD_STORE__POSTGRES__MAX_STALE", "5s"),
             ("OKMSD_STORE__POSTGRES__COMMIT_TIME", "10s"),

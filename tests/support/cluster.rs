@@ -252,6 +252,8 @@ impl Node {
         let host = PostgresHost { host: "127.0.0.1".into(), port: self.port };
         PostgresOptions {
             require_sync: RequireSync::No,
+            // Of a machine that does something else as well.
+            connect_time: Duration::from_secs(10),
             max_stale: Duration::from_secs(5),
             commit_time: Duration::from_secs(10),
             unready_after: Duration::from_secs(10),

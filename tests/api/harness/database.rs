@@ -36,6 +36,8 @@ impl Database {
         });
         assert!(made.join().unwrap());
         config.store.engine = StoreEngine::Postgres;
+        // What is not remembered is read as without it.
+        config.store.cache_reads = true;
         let said = &mut config.store.postgres;
         said.hosts = vec![at.parse().unwrap()];
         said.database = database.name.clone();

@@ -53,9 +53,9 @@ const SETTINGS: &str = "set default_transaction_isolation = 'read committed'; \
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Primary {
     /// Which of the hosts.
-    host: usize,
+    pub(super) host: usize,
     /// Its timeline, which grows with each promotion.
-    timeline: u32,
+    pub(super) timeline: u32,
 }
 
 impl Primary {

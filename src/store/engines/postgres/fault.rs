@@ -34,6 +34,9 @@ pub enum Fault {
     /// Nothing was made durable lately, so that an answer may be from the past.
     #[error("PostgreSQL has not acknowledged anything lately")]
     Stale,
+    /// What others have committed could not be read lately.
+    #[error("what other processes have committed cannot be read")]
+    Behind,
     /// The server's settings lose what was acknowledged.
     #[error("PostgreSQL would lose what it acknowledges: {0}")]
     NotDurable(&'static str),

@@ -17,7 +17,10 @@ use super::{
     shared::{PAUSE, Shared, column, revision, stored},
     touched,
 };
-use crate::store::engine::{Change, Observer};
+use crate::{
+    seldom::Seldom,
+    store::engine::{Change, Observer, Revision},
+};
 
 /// How often something is made durable.
 const BEAT: Duration = Duration::from_millis(300);
@@ -40,7 +43,20 @@ const BEGIN: &str = "insert into okms.process (id, about) values ($1, $2) \
      on conflict (id) do update set at = clock_timestamp() \
      returning (extract(epoch from clock_timestamp()) * 1000000000)::bigint, \
      current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on', \
-     current_setting('synchronous_standby_names') <> ''";
+     current_setting('synchronous_standby_names') <> '', exists (select from okms.cut)";
+
+/// Makes something durable for the first time, before anything is answered.
+///
+/// # Errors
+/// Why that cannot be done.
+pub(super) async fn begin(shared: &Shared) -> Result<(), Fault> {
+    let began = Instant::now();
+    let beat = timeout(shared.options().settle_time, one_beat(shared, None, Uuid::new_v4()));
+    let (session, _) = beat.await.map_err(|_| Fault::Stale)??;
+    shared.acknowledged(began);
+    shared.connector.made_durable(&session);
+    Ok(())
+}
 
 /// Makes something durable again and again, and compares the clocks; where that fails, looks for who takes writes.
 pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
@@ -49,7 +65,7 @@ pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_skewed = false;
-    let mut told_at: Option<Instant> = None;
+    let told = Seldom::new(AGAIN);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -74,8 +90,7 @@ pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
                 at_hand = Some(session);
             }
             Err(fault) => {
-                if told_at.is_none_or(|told| told.elapsed() > AGAIN) {
-                    told_at = Some(Instant::now());
+                if told.due().is_some() {
                     tracing::warn!(error = %fault, "PostgreSQL cannot make anything durable; looking for who takes writes");
                 }
                 match shared.connector.elect().await {
@@ -142,6 +157,9 @@ async fn one_beat(
         }
         _ => {}
     }
+    if holds(3) {
+        shared.left_over.notify_one();
+    }
     let theirs: i64 = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
     Ok((session, u64::try_from(theirs).unwrap_or(0)))
 }
@@ -160,6 +178,38 @@ pub(super) async fn look_around(shared: Arc<Shared>) {
             }
             _ => {}
         }
+    }
+}
+
+/// Removes from the records what is gone already, a piece at a time.
+pub(super) async fn sweep(shared: Arc<Shared>) {
+    loop {
+        shared.left_over.notified().await;
+        match sweep_all(&shared).await {
+            Ok(()) => {}
+            // Somebody who writes was in the way: the next beat finds it again.
+            Err(fault) if fault.is_refusal() => {}
+            Err(fault) => {
+                tracing::warn!(error = %fault, "what was removed cannot be swept up");
+                sleep(BEAT).await;
+            }
+        }
+    }
+}
+
+async fn sweep_all(shared: &Shared) -> Result<(), Fault> {
+    let within = shared.options().settle_time;
+    let session = shared.session(None).await?;
+    // It may be lost, and is done again then.
+    session.execute("set synchronous_commit = off", within).await?;
+    loop {
+        let began = Instant::now();
+        let rows = session.once("select okms.sweep()", &[], within).await?;
+        if !rows.first().map(|row| column(row, 0)).transpose()?.unwrap_or(false) {
+            return Ok(());
+        }
+        // Others have as much of the disk.
+        sleep(began.elapsed()).await;
     }
 }
 
@@ -196,17 +246,30 @@ const NEWS: &str = "select h.rev, h.floor, l.rev, l.moment, l.touched from okms.
 /// Reads what was committed, by whomever, and tells the feed.
 pub(super) async fn follow(shared: Arc<Shared>) {
     let mut at_hand = None;
+    let told = Seldom::new(AGAIN);
+    let mut waiting = Vec::new();
     loop {
+        let began = Instant::now();
+        // Whoever comes later waits for the next look.
+        waiting.append(&mut shared.fences());
         match look(&shared, at_hand.take()).await {
-            Ok((session, is_more)) => {
+            Ok((session, reached)) => {
+                shared.followed(began);
                 at_hand = Some(session);
-                if !is_more {
-                    // Whoever has committed something wants it to be told soon.
+                if let Some(reached) = reached {
+                    for fence in waiting.drain(..) {
+                        // Somebody who has stopped waiting does not want to know.
+                        let _ = fence.send(reached);
+                    }
+                    // Whoever has committed something, or waits, wants it to be told soon.
                     let _ = timeout(LOOK, shared.news.notified()).await;
                 }
             }
             Err(fault) => {
-                tracing::debug!(error = %fault, "the log of commits cannot be read");
+                if told.due().is_some() {
+                    tracing::warn!(error = %fault, "what other processes commit cannot be read: nothing is answered until it can");
+                }
+                waiting.clear();
                 shared.doubted.notify_one();
                 sleep(PAUSE).await;
             }
@@ -214,8 +277,11 @@ pub(super) async fn follow(shared: Arc<Shared>) {
     }
 }
 
-/// Reads once; says whether there may be more.
-async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, bool), Fault> {
+/// Reads once; says up to where, unless there may be more.
+async fn look(
+    shared: &Shared,
+    at_hand: Option<Session>,
+) -> Result<(Session, Option<Revision>), Fault> {
     let session = shared.session(at_hand).await?;
     let after = shared.feed.last();
     let rows = session
@@ -225,7 +291,7 @@ async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, boo
             shared.options().commit_time,
         )
         .await?;
-    shared.is_fresh(session.primary)?;
+    shared.is_of_now(session.primary)?;
     let first =
         rows.first().ok_or_else(|| Fault::Schema("the head of the history is gone".into()))?;
     let (head, floor) = (revision(column(first, 0)?), revision(column(first, 1)?));
@@ -236,8 +302,9 @@ async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, boo
             "what was committed cannot be followed: this process was behind for long, or the database was set back"
         );
         shared.set_back(head);
+        shared.answers.clear(session.primary, head);
         shared.feed.skip_to(head);
-        return Ok((session, false));
+        return Ok((session, Some(head)));
     }
     let mut count = 0;
     for row in &rows {
@@ -251,7 +318,9 @@ async fn look(shared: &Shared, at_hand: Option<Session>) -> Result<(Session, boo
             .ok_or_else(|| Fault::Schema("the log of commits is of no known form".into()))?;
         let moment = moment.and_then(|moment| u64::try_from(moment).ok());
         shared.reached(at);
-        shared.feed.tell(Change { revision: at, moment, touched });
+        let change = Change { revision: at, moment, touched };
+        shared.answers.tell(&change);
+        shared.feed.tell(change);
     }
-    Ok((session, count == AT_ONCE))
+    Ok((session, (count < AT_ONCE).then_some(head)))
 }

@@ -257,11 +257,6 @@ impl<'a> Columns<'a> {
         ]
     }
 
-    /// Whether ranges are removed.
-    pub(super) const fn has_cuts(&self) -> bool {
-        !self.cut_batch.is_empty()
-    }
-
     /// How many changes there are.
     pub(super) fn operations(&self) -> usize {
         self.cut_batch.len() + self.del_batch.len() + self.put_batch.len()

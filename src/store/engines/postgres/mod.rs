@@ -15,6 +15,7 @@
 //! `connect` makes sessions and elects who is spoken to, `writer` commits a `group` at a time, `reader` and `snapshot`
 //! read, `follow` listens to what others do, `schema` makes the tables.
 
+mod answers;
 mod connect;
 mod fault;
 mod follow;
@@ -28,7 +29,7 @@ mod spaces;
 mod touched;
 mod writer;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -36,6 +37,7 @@ use tokio::{
 };
 
 use self::{
+    answers::Known,
     connect::Connector,
     reader::{Asked, Part},
     shared::{Shared, unread},
@@ -48,7 +50,7 @@ pub use self::{
     schema::{PostgresStatus, init, peek, status},
 };
 use crate::store::engine::{
-    Batch, Changes, ChangesError, CommitError, Engine, Fut, Health, Observer, Parts, Read,
+    Batch, Changes, ChangesError, CommitError, Engine, Found, Fut, Health, Observer, Parts, Read,
     ReadError, Revision, Snapshot,
 };
 
@@ -76,13 +78,13 @@ impl PostgresEngine {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Fault> {
         let connector = Connector::new(options);
-        let began = Instant::now();
         let session = connector.elect().await?;
         let opened = schema::check(&session, &connector.options).await?;
         let readers = connector.options.read_connections.max(1);
         connector.store.get_or_init(|| opened.store);
-        let shared =
-            Arc::new(Shared::new(connector, opened.spaces, (session.primary, began), opened.head));
+        let shared = Arc::new(Shared::new(connector, opened.spaces, session.primary, opened.head));
+        drop(session);
+        follow::begin(&shared).await?;
         let queue = Arc::new(Queue::new(&shared));
         let (reads, asked) = mpsc::channel(READS);
         let asked = Arc::new(Mutex::new(asked));
@@ -94,13 +96,40 @@ impl PostgresEngine {
         tasks.spawn(follow::follow(Arc::clone(&shared)));
         tasks.spawn(follow::forget(Arc::clone(&shared)));
         tasks.spawn(follow::look_around(Arc::clone(&shared)));
+        tasks.spawn(follow::sweep(Arc::clone(&shared)));
         // Not among them: it goes on until what waits is written.
         tokio::spawn(writer::run(Arc::clone(&shared), Arc::clone(&queue), observer));
         let views = Views::new(&shared);
         Ok(Self { shared, queue, reads, views, latest: opened.moment, _tasks: tasks })
     }
 
+    /// What is remembered of all parts, of one moment that is not before this was called.
+    async fn remembered(&self, parts: &[Read<'_>]) -> Option<Parts> {
+        let answers = &self.shared.answers;
+        let keys: Option<Vec<_>> = parts
+            .iter()
+            .map(|part| match *part {
+                Read::Key(space, key) => answers.has(space, key).then_some((space, key)),
+                Read::Last(..) => None,
+            })
+            .collect();
+        let (keys, at) = (keys?, self.shared.fence().await?);
+        let found = keys.into_iter().map(|(space, key)| answers.get(space, key, at));
+        let found: Option<Vec<_>> = found.collect();
+        let found = found?.into_iter();
+        Some(
+            found
+                .map(|Known(record)| Ok(record.map(|record| Found { key: None, record })))
+                .collect(),
+        )
+    }
+
     async fn ask(&self, parts: &[Read<'_>]) -> Result<Parts, Fault> {
+        if self.shared.answers.is_on()
+            && let Some(found) = self.remembered(parts).await
+        {
+            return Ok(found);
+        }
         let parts = parts.iter().map(|part| Part::of(part, &self.shared.spaces)).collect();
         let (reply, answer) = oneshot::channel();
         self.reads.try_send(Asked { parts, reply }).map_err(|_| Fault::Busy)?;

@@ -91,6 +91,8 @@ pub struct PostgresOptions {
     pub group_batches: usize,
     /// And how many bytes.
     pub group_bytes: usize,
+    /// So many bytes of what was read are remembered; 0 where each read goes to the database.
+    pub answers_bytes: usize,
     /// What a turn of each tenant is worth.
     pub weights: Arc<Weights>,
 }
@@ -118,6 +120,7 @@ impl PostgresOptions {
             queue_bytes: 64 << 20,
             group_batches: 128,
             group_bytes: 4 << 20,
+            answers_bytes: 0,
             weights: Arc::default(),
         }
     }

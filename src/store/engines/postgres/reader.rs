@@ -3,7 +3,7 @@
 //! Always holds: an answer counts only if something was made durable shortly before it came. Never does: read from a
 //! server that takes no writes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_postgres::{Row, Statement, types::Type};
@@ -11,10 +11,10 @@ use tokio_postgres::{Row, Statement, types::Type};
 use super::{
     connect::Session,
     fault::Fault,
-    shared::{PAUSE, Shared, column, revision},
+    shared::{PAUSE, Shared, column, revision, unread},
     spaces::Spaces,
 };
-use crate::store::engine::{Found, Parts, Read, Record};
+use crate::store::engine::{Found, Parts, Read, Record, Revision};
 
 /// So many are asked for together.
 const TOGETHER: usize = 64;
@@ -46,10 +46,10 @@ impl Part {
 
 /// Point reads, and the last of ranges; each row with the number of the part that it answers.
 pub(super) const READ: &str = "select a.n, null::bytea, r.rev, r.v \
-     from unnest($1, $2, $3) a (n, space, k) join okms.record r on r.space = a.space and r.k = a.k \
+     from unnest($1, $2, $3) a (n, space, k) join okms.live r on r.space = a.space and r.k = a.k \
      union all \
      select a.n, r.k, r.rev, r.v from unnest($4, $5, $6, $7) a (n, space, first, upto) cross join lateral \
-     (select o.k, o.rev, o.v from okms.record o where (o.space, o.k) >= (a.space, a.first) \
+     (select o.k, o.rev, o.v from okms.live o where (o.space, o.k) >= (a.space, a.first) \
       and (o.space, o.k) < (a.space, a.upto) order by o.space desc, o.k desc limit 1) r";
 pub(super) const READ_TYPES: [Type; 7] = [
     Type::INT4_ARRAY,
@@ -60,6 +60,9 @@ pub(super) const READ_TYPES: [Type; 7] = [
     Type::BYTEA_ARRAY,
     Type::BYTEA_ARRAY,
 ];
+
+/// What is asked for behind [`READ`] by whoever remembers the answers: the revision of their moment.
+const AND_MOMENT: &str = " union all select -1, null, h.rev, null from okms.head h";
 
 /// The columns that [`READ`] takes.
 #[derive(Default)]
@@ -73,13 +76,19 @@ struct Columns<'a> {
     last_to: Vec<&'a [u8]>,
 }
 
+/// What was found, and of which moment, where that was asked for.
+struct Answer {
+    found: Vec<Option<Found>>,
+    at: Option<Revision>,
+}
+
 /// Reads parts in one statement.
-pub(super) async fn read<'a>(
+async fn read<'a>(
     session: &Session,
     statement: &Statement,
     parts: impl Iterator<Item = &'a Part>,
-    within: std::time::Duration,
-) -> Result<Vec<Option<Found>>, Fault> {
+    within: Duration,
+) -> Result<Answer, Fault> {
     let mut columns = Columns::default();
     let mut count = 0;
     for (part, n) in parts.zip(0..) {
@@ -102,13 +111,48 @@ pub(super) async fn read<'a>(
     let rows = session
         .query(statement, &[key_n, key_space, key, last_n, last_space, last_from, last_to], within)
         .await?;
-    let mut found = vec![None; count];
+    let (mut found, mut at) = (vec![None; count], None);
     for row in &rows {
         let n: i32 = column(row, 0)?;
+        if n < 0 {
+            at = Some(revision(column(row, 2)?));
+            continue;
+        }
         let place = usize::try_from(n).ok().and_then(|n| found.get_mut(n));
         *place.ok_or_else(|| Fault::Lost("an answer to what was not asked".into()))? =
             Some(Found { key: column(row, 1)?, record: record(row, 2)? });
     }
+    Ok(Answer { found, at })
+}
+
+/// Begins a moment for several reads, in which one that fails does not end it.
+pub(super) const MOMENT: &str = "begin isolation level repeatable read read only; savepoint part";
+/// After a read in a moment that failed.
+pub(super) const GO_ON: &str = "rollback to part";
+
+/// Reads parts of one moment, which was begun by [`MOMENT`]. Where something is damaged, each part by itself, so that it
+/// fails alone.
+pub(super) async fn read_of_moment(
+    session: &Session,
+    statement: &Statement,
+    parts: &[Part],
+    within: Duration,
+) -> Result<Parts, Fault> {
+    match read(session, statement, parts.iter(), within).await {
+        Ok(answer) => return Ok(answer.found.into_iter().map(Ok).collect()),
+        Err(fault) if fault.is_damage() => {}
+        Err(fault) => return Err(fault),
+    }
+    let mut found = Vec::with_capacity(parts.len());
+    for part in parts {
+        session.execute(GO_ON, within).await?;
+        found.push(match read(session, statement, std::iter::once(part), within).await {
+            Ok(mut one) => Ok(one.found.pop().flatten()),
+            Err(fault) if fault.is_damage() => Err(unread(fault)),
+            Err(fault) => return Err(fault),
+        });
+    }
+    session.execute(GO_ON, within).await?;
     Ok(found)
 }
 
@@ -148,17 +192,37 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Ask
                     let _ = one.reply.send(Ok(parts));
                 }
             }
-            Err(fault) => {
-                let told = || match &fault {
-                    Fault::Said { code, message } => {
-                        Fault::Said { code: code.clone(), message: message.clone() }
-                    }
-                    other => Fault::Lost(other.to_string()),
-                };
+            // One of them is refused for what it asks for: the others are not.
+            Err(fault) if fault.is_refusal() && !fault.is_read_only() => {
                 for one in asked {
-                    let _ = one.reply.send(Err(told()));
+                    let found = alone(&shared, &one.parts, &mut at_hand).await;
+                    let _ = one.reply.send(found);
                 }
             }
+            Err(fault) => {
+                for one in asked {
+                    let _ = one.reply.send(Err(Fault::Lost(fault.to_string())));
+                }
+            }
+        }
+    }
+}
+
+/// A connection that reads, with its statement.
+type Reading = (Session, Statement);
+
+async fn reading(shared: &Shared, at_hand: &mut Option<Reading>) -> Result<Reading, Fault> {
+    match at_hand.take() {
+        Some(kept) if shared.is_good(&kept.0) => Ok(kept),
+        _ => {
+            let session = shared.session(None).await?;
+            let text = if shared.answers.is_on() {
+                format!("{READ}{AND_MOMENT}")
+            } else {
+                READ.to_owned()
+            };
+            let statement = session.prepare(&text, &READ_TYPES).await?;
+            Ok((session, statement))
         }
     }
 }
@@ -166,19 +230,37 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Ask
 async fn attempt(
     shared: &Shared,
     asked: &[Asked],
-    at_hand: &mut Option<(Session, Statement)>,
+    at_hand: &mut Option<Reading>,
 ) -> Result<Vec<Option<Found>>, Fault> {
-    let (session, statement) = match at_hand.take() {
-        Some(kept) if shared.is_good(&kept.0) => kept,
-        _ => {
-            let session = shared.session(None).await?;
-            let statement = session.prepare(READ, &READ_TYPES).await?;
-            (session, statement)
-        }
-    };
+    let (session, statement) = reading(shared, at_hand).await?;
     let parts = asked.iter().flat_map(|one| &one.parts);
-    let found = read(&session, &statement, parts, shared.options().commit_time).await?;
+    let answer = read(&session, &statement, parts.clone(), shared.options().commit_time).await?;
+    shared.is_fresh(session.primary)?;
+    if let Some(at) = answer.at {
+        for (part, found) in parts.zip(&answer.found) {
+            if let Part::Key(space, key) = part
+                && let Some(space) = shared.spaces.space(*space)
+            {
+                let record = found.as_ref().map(|found| &found.record);
+                shared.answers.learn(session.primary, at, space, key, record);
+            }
+        }
+    }
+    *at_hand = Some((session, statement));
+    Ok(answer.found)
+}
+
+async fn alone(
+    shared: &Shared,
+    parts: &[Part],
+    at_hand: &mut Option<Reading>,
+) -> Result<Parts, Fault> {
+    let (session, statement) = reading(shared, at_hand).await?;
+    let within = shared.options().commit_time;
+    session.execute(MOMENT, within).await?;
+    let found = read_of_moment(&session, &statement, parts, within).await;
+    session.execute("rollback", within).await?;
     shared.is_fresh(session.primary)?;
     *at_hand = Some((session, statement));
-    Ok(found)
+    found
 }

@@ -32,6 +32,10 @@ pub struct PostgresStatus {
     pub commits: u64,
     /// What the records take on disk, in bytes.
     pub bytes: i64,
+    /// What the row of the head takes with its dead versions, which stay while somebody holds an old moment, in bytes.
+    pub head_bytes: i64,
+    /// How many ranges are gone and still to be swept up.
+    pub left_over: i64,
     /// The processes that serve, and for how many seconds they were silent.
     pub processes: Vec<(String, f64)>,
     /// What would lose what is acknowledged.
@@ -142,8 +146,8 @@ pub async fn init(
             rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
         let grants = format!(
             "grant usage on schema okms to {role}; \
-             grant select, insert, update, delete on okms.record, okms.head, okms.log, okms.outcome, okms.process to {role}; \
-             grant select on okms.meta, okms.space to {role}; \
+             grant select, insert, update, delete on okms.record, okms.cut, okms.head, okms.log, okms.outcome, okms.process to {role}; \
+             grant select on okms.meta, okms.space, okms.live to {role}; \
              grant execute on all functions in schema okms to {role}"
         );
         session.execute(&grants, within).await?;
@@ -166,7 +170,7 @@ pub async fn peek(
     let opened = check(&session, options).await?;
     let number = opened.spaces.number(space);
     let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&number, Type::INT2), (&key, Type::BYTEA)];
-    let found = "select rev, v from okms.record where space = $1 and k = $2";
+    let found = "select rev, v from okms.live where space = $1 and k = $2";
     let rows = session.once(found, &asked, options.commit_time).await?;
     rows.first().map(|row| record(row, 0)).transpose()
 }
@@ -192,13 +196,14 @@ pub async fn status(options: &PostgresOptions) -> Result<PostgresStatus, Fault> 
     let within = options.commit_time;
     let rows = session
         .once(
-            "select current_setting('server_version'), pg_total_relation_size('okms.record')::bigint",
+            "select current_setting('server_version'), pg_total_relation_size('okms.record')::bigint, \
+             pg_relation_size('okms.head')::bigint, (select count(*) from okms.cut)",
             &[],
             within,
         )
         .await?;
     let row = rows.first().ok_or(Fault::Late)?;
-    let (version, bytes): (String, i64) = (column(row, 0)?, column(row, 1)?);
+    let version: String = column(row, 0)?;
     let processes = session
         .once(
             "select about, extract(epoch from clock_timestamp() - at)::float8 from okms.process order by began",
@@ -212,7 +217,9 @@ pub async fn status(options: &PostgresOptions) -> Result<PostgresStatus, Fault> 
         server: format!("PostgreSQL {version}"),
         store: opened.store,
         commits: opened.head.0 >> 16,
-        bytes,
+        bytes: column(row, 1)?,
+        head_bytes: column(row, 2)?,
+        left_over: column(row, 3)?,
         processes: processes?,
         not_durable,
     })

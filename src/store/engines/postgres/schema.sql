@@ -22,6 +22,43 @@ create table okms.record (
 -- What is stored is encrypted and does not compress.
 alter table okms.record alter column v set storage external;
 
+-- Ranges of which all that is older than a revision is gone, though it is among the records still. It is removed from
+-- there by and by, so that whoever removes much holds up nobody.
+create table okms.cut (
+  space smallint not null,
+  first bytea not null,
+  upto bytea not null,
+  rev bigint not null,
+  primary key (space, first, upto, rev)
+);
+
+-- The records that there are: whoever reads, reads these.
+create view okms.live as select space, k, rev, v from okms.record r
+  where not exists (select from okms.cut)
+    or not exists (select from okms.cut c where c.space = r.space and c.first <= r.k and r.k < c.upto and r.rev < c.rev);
+
+-- How many records one statement removes at the most.
+create function okms.at_once() returns int language sql immutable as 'select 5000';
+
+-- Removes up to `most` records of a range that are older than a revision. Tells how many, and where there may be more;
+-- nothing where there is none.
+create function okms.remove(of smallint, first bytea, upto bytea, before bigint, most int, out removed int, out rest bytea)
+  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  places tid[];
+  keys bytea[];
+begin
+  select array_agg(f.at), array_agg(f.k) into places, keys
+    from (select ctid at, k from okms.record
+      where (space, k) >= (of, first) and (space, k) < (of, upto) and rev < before order by space, k limit most) f;
+  -- One that was written anew meanwhile stays.
+  delete from okms.record where ctid = any (places) and rev < before;
+  removed := coalesce(cardinality(places), 0);
+  if removed = most then
+    rest := coalesce(keys[most] || '\x00'::bytea, first);
+  end if;
+end $$;
+
 -- The end of the history: whoever writes holds this row until his commit is durable, so that commits have one order.
 create table okms.head (
   one boolean primary key default true check (one),
@@ -83,14 +120,17 @@ declare
   refused int[];
   revs bigint[];
   last bigint;
+  room int := okms.at_once();
+  removed int;
+  rest bytea;
 begin
   select * into strict begun from okms.head for update;
 
   select array_agg(distinct a.batch) into refused
     from unnest(if_batch, if_space, if_key, if_rev, if_upto) a (batch, space, k, rev, upto)
-    left join okms.record r on a.upto is null and r.space = a.space and r.k = a.k
+    left join okms.live r on a.upto is null and r.space = a.space and r.k = a.k
     where case when a.upto is null then r.rev is distinct from a.rev
-      else exists (select from okms.record o where o.space = a.space and o.k >= a.k and o.k < a.upto) end;
+      else exists (select from okms.live o where o.space = a.space and o.k >= a.k and o.k < a.upto) end;
   refused := coalesce(refused, '{}');
 
   select array_agg(g.r order by g.i), max(g.r) into revs, last
@@ -100,7 +140,13 @@ begin
   if last > 0 then
     for i in 1 .. cardinality(cut_batch) loop
       if cut_batch[i] <> all (refused) then
-        delete from okms.record where space = cut_space[i] and k >= cut_from[i] and k < cut_to[i];
+        select r.removed, r.rest into removed, rest
+          from okms.remove(cut_space[i], cut_from[i], cut_to[i], revs[cut_batch[i]], room) r;
+        room := room - removed;
+        if rest < cut_to[i] then
+          insert into okms.cut (space, first, upto, rev) values (cut_space[i], rest, cut_to[i], revs[cut_batch[i]])
+            on conflict do nothing;
+        end if;
       end if;
     end loop;
     if cardinality(del_batch) > 0 then
@@ -132,7 +178,7 @@ declare
   length int;
 begin
   while most > 0 loop
-    select k into found_key from okms.record where (space, k) >= (of, at) and (space, k) < (of, upto) order by space, k limit 1;
+    select k into found_key from okms.live where (space, k) >= (of, at) and (space, k) < (of, upto) order by space, k limit 1;
     exit when found_key is null;
     most := most - 1;
     length := position(set_byte('\x00', 0, separator) in substring(found_key from cut + 1));
@@ -145,6 +191,28 @@ begin
     end if;
     return next found_key;
   end loop;
+end $$;
+
+-- Removes some of what is gone and still among the records. Says whether there is more. It changes nothing that anybody
+-- sees, and does not need the head for it.
+create function okms.sweep() returns boolean language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  c okms.cut;
+  next bytea;
+begin
+  -- Whoever commits goes first: he may hold a record of the range, and wait for another one.
+  perform set_config('lock_timeout', '10ms', true);
+  select * into c from okms.cut order by space, first, upto, rev limit 1 for update skip locked;
+  if not found then
+    return exists (select from okms.cut);
+  end if;
+  select rest into next from okms.remove(c.space, c.first, c.upto, c.rev, okms.at_once());
+  delete from okms.cut where (space, first, upto, rev) = (c.space, c.first, c.upto, c.rev);
+  if next < c.upto then
+    -- From here on: what was removed is not walked over again.
+    insert into okms.cut (space, first, upto, rev) values (c.space, next, c.upto, c.rev) on conflict do nothing;
+  end if;
+  return exists (select from okms.cut);
 end $$;
 
 -- Forgets what nobody asks about any more, some thousands at a time, so that nobody waits for the head for long. Says

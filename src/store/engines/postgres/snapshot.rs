@@ -40,9 +40,9 @@ struct View {
     keys: Statement,
 }
 
-const SCAN: &str = "select k, rev, v from okms.record where (space, k) >= ($1, $2) and (space, k) < ($1, $3) \
+const SCAN: &str = "select k, rev, v from okms.live where (space, k) >= ($1, $2) and (space, k) < ($1, $3) \
      order by space, k limit $4";
-const KEYS: &str = "select k from okms.record where (space, k) >= ($1, $2) and (space, k) < ($1, $3) \
+const KEYS: &str = "select k from okms.live where (space, k) >= ($1, $2) and (space, k) < ($1, $3) \
      order by space, k limit $4";
 const NAMES: &str = "select okms.names($1, $2, $3, $5, $6, $4)";
 
@@ -115,7 +115,7 @@ impl Views {
         };
         // Both go at once.
         let (begun, rows) = tokio::join!(
-            view.session.execute("begin isolation level repeatable read read only", within),
+            view.session.execute(reader::MOMENT, within),
             view.session.once("select rev from okms.head", &[], within),
         );
         begun?;
@@ -148,8 +148,7 @@ impl PostgresSnapshot {
         let spaces = &self.views.shared.spaces;
         let parts: Vec<_> = reads.iter().map(|read| Part::of(read, spaces)).collect();
         let within = self.views.shared.options().commit_time;
-        let found = reader::read(&view.session, &view.read, parts.iter(), within).await?;
-        Ok(found.into_iter().map(Ok).collect())
+        reader::read_of_moment(&view.session, &view.read, &parts, within).await
     }
 
     async fn page(
@@ -157,7 +156,12 @@ impl PostgresSnapshot {
         statement: &Statement,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, Fault> {
-        self.view()?.session.query(statement, parameters, PAGE).await
+        let session = &self.view()?.session;
+        let rows = session.query(statement, parameters, PAGE).await;
+        if rows.as_ref().is_err_and(Fault::is_refusal) {
+            session.execute(reader::GO_ON, PAGE).await?;
+        }
+        rows
     }
 
     async fn entries(

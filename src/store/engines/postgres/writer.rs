@@ -37,6 +37,13 @@ pub(super) struct Job {
     began: Instant,
 }
 
+impl Job {
+    fn answer(self, answer: Answer) {
+        // A caller that has stopped waiting does not want to know.
+        let _ = self.reply.send(answer);
+    }
+}
+
 impl Queued for Job {
     fn batch(&self) -> &Batch {
         &self.batch
@@ -131,68 +138,99 @@ enum Outcome {
 pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Queue>, observer: Arc<dyn Observer>) {
     let options = shared.options();
     let limits = Limits { batches: options.group_batches, bytes: options.group_bytes };
-    let mut session = None;
+    let mut at_hand = None;
     let mut held = Vec::new();
     let undone = Seldom::new(Duration::from_secs(10));
     while let Some(jobs) = queue.next(std::mem::take(&mut held), limits).await {
         let (group, later) = group::divide(jobs);
         held = later;
-        let began = Instant::now();
-        let columns = Columns::of(group.iter().map(Queued::batch), &shared.spaces);
-        let operations = columns.operations();
-        let outcome = commit(&shared, &columns, observer.moment(), &mut session).await;
-        drop(columns);
-        match outcome {
-            Outcome::Judged(revisions) => {
-                shared.is_read_only.store(false, Ordering::Relaxed);
-                shared.acknowledged(began);
-                observer.committed(group.len(), operations, began.elapsed());
-                let last = revisions.iter().copied().max().unwrap_or(0);
-                shared.reached(revision(last));
-                shared.news.notify_one();
-                for (job, at) in group.into_iter().zip(revisions) {
-                    // A caller that has stopped waiting does not want to know.
-                    let _ = job.reply.send(match at {
-                        1.. => Ok(revision(at)),
-                        _ => Err(CommitError::Conflict),
-                    });
-                }
-            }
-            Outcome::Undone(fault) => {
-                shared.is_read_only.store(fault.is_read_only(), Ordering::Relaxed);
-                if let Some(left_out) = undone.due() {
-                    tracing::warn!(error = %fault, left_out, "a group of writes did not happen");
-                }
-                let (again, spent): (Vec<_>, Vec<_>) = group.into_iter().partition(|job| {
-                    !fault.is_refusal() && job.began.elapsed() < options.settle_time
-                });
-                held = again.into_iter().chain(held).collect();
-                for job in spent {
-                    let why = fault.to_string().into();
-                    let _ = job.reply.send(Err(if fault.is_damage() {
-                        CommitError::Corrupt(why)
-                    } else {
-                        CommitError::Unavailable(why)
-                    }));
-                }
-                if !held.is_empty() {
+        let mut groups = vec![group];
+        while let Some(group) = groups.pop() {
+            match write(&shared, &*observer, group, &mut at_hand, &undone).await {
+                Left::Nothing => {}
+                Left::Again(jobs) => {
+                    held.splice(0..0, jobs);
                     tokio::time::sleep(PAUSE).await;
                 }
-            }
-            Outcome::Unknown(fault) => {
-                observer.commit_failed(group.len());
-                tracing::error!(error = %fault, "whether a group of writes happened cannot be found out");
-                for job in group {
-                    let _ =
-                        job.reply.send(Err(CommitError::OutcomeUnknown(fault.to_string().into())));
-                }
+                Left::Halves(first, second) => groups.extend([second, first]),
             }
         }
     }
 }
 
-/// So long the removal of a range may take.
-const CUT_TIME: Duration = Duration::from_secs(30);
+/// What is left of a group that was tried.
+enum Left {
+    Nothing,
+    /// What did not happen, and may yet.
+    Again(Vec<Job>),
+    /// One of them is refused for what it is: the others are not.
+    Halves(Vec<Job>, Vec<Job>),
+}
+
+/// Commits a group, and answers whoever can be answered.
+async fn write(
+    shared: &Shared,
+    observer: &dyn Observer,
+    mut group: Vec<Job>,
+    at_hand: &mut Option<Writing>,
+    undone: &Seldom,
+) -> Left {
+    let began = Instant::now();
+    let columns = Columns::of(group.iter().map(Queued::batch), &shared.spaces);
+    let operations = columns.operations();
+    let outcome = commit(shared, &columns, observer.moment(), at_hand).await;
+    drop(columns);
+    match outcome {
+        Outcome::Judged(revisions) => {
+            shared.is_read_only.store(false, Ordering::Relaxed);
+            shared.acknowledged(began);
+            observer.committed(group.len(), operations, began.elapsed());
+            let last = revisions.iter().copied().max().unwrap_or(0);
+            shared.reached(revision(last));
+            shared.news.notify_one();
+            for (job, at) in group.into_iter().zip(revisions) {
+                job.answer(match at {
+                    1.. => Ok(revision(at)),
+                    _ => Err(CommitError::Conflict),
+                });
+            }
+            Left::Nothing
+        }
+        Outcome::Undone(fault)
+            if fault.is_refusal() && !fault.is_read_only() && group.len() > 1 =>
+        {
+            let second = group.split_off(group.len() / 2);
+            Left::Halves(group, second)
+        }
+        Outcome::Undone(fault) => {
+            shared.is_read_only.store(fault.is_read_only(), Ordering::Relaxed);
+            if let Some(left_out) = undone.due() {
+                tracing::warn!(error = %fault, left_out, "a group of writes did not happen");
+            }
+            let settle_time = shared.options().settle_time;
+            let (again, spent): (Vec<_>, Vec<_>) = group
+                .into_iter()
+                .partition(|job| !fault.is_refusal() && job.began.elapsed() < settle_time);
+            for job in spent {
+                let why = fault.to_string().into();
+                job.answer(Err(if fault.is_damage() {
+                    CommitError::Corrupt(why)
+                } else {
+                    CommitError::Unavailable(why)
+                }));
+            }
+            if again.is_empty() { Left::Nothing } else { Left::Again(again) }
+        }
+        Outcome::Unknown(fault) => {
+            observer.commit_failed(group.len());
+            tracing::error!(error = %fault, "whether a group of writes happened cannot be found out");
+            for job in group {
+                job.answer(Err(CommitError::OutcomeUnknown(fault.to_string().into())));
+            }
+            Left::Nothing
+        }
+    }
+}
 
 /// A session that commits.
 struct Writing {
@@ -234,13 +272,8 @@ async fn commit(
         let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
             vec![&id, &salt, &now];
         parameters.extend(columns.parameters());
-        // What removes a range of many records takes its time.
-        let within = if columns.has_cuts() {
-            CUT_TIME.max(options.commit_time)
-        } else {
-            options.commit_time
-        };
-        let answer = writing.session.query(&writing.statement, &parameters, within).await;
+        let answer =
+            writing.session.query(&writing.statement, &parameters, options.commit_time).await;
         let was_warned = writing.session.was_warned();
         match answer.and_then(|rows| told(&rows)) {
             // The server may be told to give up waiting for its standby, or be passed over, and says yes nevertheless.
