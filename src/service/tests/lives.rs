@@ -89,6 +89,30 @@ async fn what_is_over_is_swept_with_all_that_belongs_to_it() {
     assert_eq!(keys(&*engine, secret_index::SPACE).await.len(), 2);
 }
 
+/// Removal and restoration are as small a commit for many versions as for few (case 87).
+#[tokio::test(flavor = "multi_thread")]
+async fn removal_is_one_small_commit_however_many_versions_there_are() {
+    let (_folder, engine, service, id) = start().await;
+    let permit = all(id);
+    for at in ["few", "many"] {
+        let versions = if at == "few" { 2 } else { 400 };
+        for _ in 0..versions {
+            put(&service, &permit, at, at, NOW).await;
+        }
+    }
+    let commits = async |at: &'static str| {
+        let before = engine.revision();
+        service.secrets.remove(&permit, &path(at), 60, NOW).await.unwrap();
+        service.secrets.restore(&permit, &path(at), NOW).await.unwrap();
+        let changes = engine.changes(before).await.unwrap();
+        changes.iter().map(|change| change.touched.len()).collect::<Vec<_>>()
+    };
+    let few = commits("few").await;
+    assert_eq!(few.len(), 2);
+    assert!(few.iter().all(|touched| *touched > 0 && *touched < 10), "{few:?}");
+    assert_eq!(commits("many").await, few);
+}
+
 /// Processes add to each other, and what one has not added is counted by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_are_counted_by_several_processes() {
