@@ -45,22 +45,21 @@ const BEGIN: &str = "insert into okms.process (id, about) values ($1, $2) \
      current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on', \
      current_setting('synchronous_standby_names') <> '', exists (select from okms.cut)";
 
-/// Makes something durable for the first time, before anything is answered.
+/// Makes something durable for the first time, before anything is answered; says by which name this process is known.
 ///
 /// # Errors
 /// Why that cannot be done.
-pub(super) async fn begin(shared: &Shared) -> Result<(), Fault> {
-    let began = Instant::now();
-    let beat = timeout(shared.options().settle_time, one_beat(shared, None, Uuid::new_v4()));
+pub(super) async fn begin(shared: &Shared) -> Result<Uuid, Fault> {
+    let (began, id) = (Instant::now(), Uuid::new_v4());
+    let beat = timeout(shared.options().settle_time, one_beat(shared, None, id));
     let (session, _) = beat.await.map_err(|_| Fault::Stale)??;
     shared.acknowledged(began);
     shared.connector.made_durable(&session);
-    Ok(())
+    Ok(id)
 }
 
 /// Makes something durable again and again, and compares the clocks; where that fails, looks for who takes writes.
-pub(super) async fn beat(shared: Arc<Shared>, observer: Arc<dyn Observer>) {
-    let id = Uuid::new_v4();
+pub(super) async fn beat(shared: Arc<Shared>, id: Uuid, observer: Arc<dyn Observer>) {
     let mut at_hand: Option<Session> = None;
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

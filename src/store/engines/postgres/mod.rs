@@ -84,7 +84,7 @@ impl PostgresEngine {
         connector.store.get_or_init(|| opened.store);
         let shared = Arc::new(Shared::new(connector, opened.spaces, session.primary, opened.head));
         drop(session);
-        follow::begin(&shared).await?;
+        let id = follow::begin(&shared).await?;
         let queue = Arc::new(Queue::new(&shared));
         let (reads, asked) = mpsc::channel(READS);
         let asked = Arc::new(Mutex::new(asked));
@@ -92,7 +92,7 @@ impl PostgresEngine {
         for _ in 0..readers {
             tasks.spawn(reader::run(Arc::clone(&shared), Arc::clone(&asked)));
         }
-        tasks.spawn(follow::beat(Arc::clone(&shared), Arc::clone(&observer)));
+        tasks.spawn(follow::beat(Arc::clone(&shared), id, Arc::clone(&observer)));
         tasks.spawn(follow::follow(Arc::clone(&shared)));
         tasks.spawn(follow::forget(Arc::clone(&shared)));
         tasks.spawn(follow::look_around(Arc::clone(&shared)));
