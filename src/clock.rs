@@ -99,7 +99,7 @@ impl StoreClock {
         if behind > BEHIND_AT_START {
             tracing::warn!(
                 behind_seconds = behind.as_secs(),
-                latest = latest.to_rfc3339_seconds(),
+                latest = &*latest.to_rfc3339_seconds(),
                 "the machine's clock is behind the latest write in the store; the store's time goes on from there, a \
                  little slower, until the clock has caught up"
             );

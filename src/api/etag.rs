@@ -32,6 +32,12 @@ pub(super) fn header_value(tag: &str) -> HeaderValue {
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
+/// Whether the client has the answer about a version already. Most clients know of none.
+pub(super) fn knows(call: &Call, header: &Header, version: &VersionView) -> bool {
+    call.head.headers.contains_key(IF_NONE_MATCH)
+        && is_known(call, &of_version(header, version, call.now))
+}
+
 /// Whether the client has the answer with this tag already: one of its list, weak or not, or any at all.
 pub(super) fn is_known(call: &Call, tag: &HeaderValue) -> bool {
     let lists = call.head.headers.get_all(IF_NONE_MATCH).iter();

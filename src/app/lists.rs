@@ -299,7 +299,7 @@ impl Follower {
                     if is_new || has_healed {
                         let next_update =
                             Timestamp::from_unix_seconds(next_update).to_rfc3339_seconds();
-                        tracing::info!(%domain, %source, revoked, next_update, "a revocation list is read");
+                        tracing::info!(%domain, %source, revoked, next_update = &*next_update, "a revocation list is read");
                     }
                 }
             }
@@ -331,7 +331,7 @@ impl Follower {
             } else {
                 "the certificates that are held against it are refused until there is a new one"
             };
-            tracing::warn!(%domain, %source, next_update, outcome, "a revocation list is past its end");
+            tracing::warn!(%domain, %source, next_update = &*next_update, outcome, "a revocation list is past its end");
         }
     }
 }

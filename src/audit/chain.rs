@@ -5,14 +5,14 @@
 //! `sha256sum` can check it; the first record's is that of the chain's name. A [`checkpoint`] says,
 //! signed, which record was the last at some moment.
 
-use std::fmt;
+use std::{fmt, io::Write as _};
 
 use super::members::Members;
 use crate::{
     crypto::{self, SIGNATURE, SigningKey, VerifyingKey, fingerprint},
     model::{
         Timestamp,
-        text::{self, hex},
+        text::{self, hex, hex_digits},
     },
 };
 
@@ -100,12 +100,16 @@ impl Position {
     pub(super) fn link(&mut self, members: &Members, lines: &mut Vec<u8>) {
         let begin = lines.len();
         let seq = self.seq + 1;
-        // Without a formatter: everybody waits until this is done.
-        let (chain, number, prev) = (hex(&self.chain.0), seq.to_string(), hex(&self.hash));
-        let head = [Self::CHAIN, &chain, Self::SEQ, &number, ",\"prev\":\"", &prev, "\","];
-        for part in head.into_iter().chain([members.as_str(), "}"]) {
-            lines.extend_from_slice(part.as_bytes());
-        }
+        // Nothing that takes memory: everybody waits until this is done.
+        lines.extend_from_slice(Self::CHAIN.as_bytes());
+        lines.extend(hex_digits(&self.chain.0));
+        lines.extend_from_slice(Self::SEQ.as_bytes());
+        let _never_fails = write!(lines, "{seq}");
+        lines.extend_from_slice(b",\"prev\":\"");
+        lines.extend(hex_digits(&self.hash));
+        lines.extend_from_slice(b"\",");
+        lines.extend_from_slice(members.as_str().as_bytes());
+        lines.push(b'}');
         let hash = fingerprint(lines.get(begin..).unwrap_or_default());
         lines.push(b'\n');
         *self = Self { seq, hash, ..*self };

@@ -6,7 +6,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::model::{Timestamp, text::hex};
+use crate::model::{Timestamp, text::hex_digits};
 
 /// As long as most records are, in bytes, so that few are moved while they are made.
 const ROOM: usize = 1_024;
@@ -65,8 +65,12 @@ impl Members {
 
     /// Bytes, in lower case hexadecimal.
     #[must_use]
-    pub fn hex(self, name: &str, bytes: &[u8]) -> Self {
-        self.text(name, &hex(bytes))
+    pub fn hex(mut self, name: &str, bytes: &[u8]) -> Self {
+        self.name(name);
+        self.0.push('"');
+        self.0.extend(hex_digits(bytes).map(char::from));
+        self.0.push('"');
+        self
     }
 
     /// A moment, to the millisecond (RFC 3339).
@@ -137,12 +141,32 @@ impl Members {
 
     /// All of `others` as well.
     #[must_use]
-    pub fn with(mut self, others: &Self) -> Self {
-        if !others.0.is_empty() {
+    pub fn with(self, others: &Self) -> Self {
+        self.with_text(&others.0)
+    }
+
+    /// All of those whose text this is.
+    pub(super) fn with_text(mut self, others: &str) -> Self {
+        if !others.is_empty() {
             self.comma();
-            self.0.push_str(&others.0);
+            self.0.push_str(others);
         }
         self
+    }
+
+    /// Where what comes next begins.
+    pub(super) const fn end(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What was put in from there on.
+    pub(super) fn since(&self, begin: usize) -> &str {
+        self.0.get(begin..).unwrap_or_default().trim_start_matches(',')
+    }
+
+    /// Takes away what was put in from there on.
+    pub(super) fn cut(&mut self, end: usize) {
+        self.0.truncate(end);
     }
 
     /// Their text.

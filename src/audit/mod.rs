@@ -49,7 +49,7 @@ pub use self::{
     state::Unrecorded,
     stdout::StdoutDevice,
     syslog::SyslogDevice,
-    trail::{Auditor, Missing, Terms, Trail, hashed},
+    trail::{Auditor, Missing, Terms, Trail, Whom, hashed},
     unended::Unended,
     verify::{Doubt, Fault, Proven, Verifier},
 };

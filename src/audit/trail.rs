@@ -5,9 +5,10 @@
 //! part of one, what stands for it is kept alone.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
@@ -23,7 +24,7 @@ use crate::{
         Thing, Unwitnessed, Voucher, Witness, Word, jwt::Token, pdp::Purpose,
     },
     clock::Clock,
-    crypto::Salt,
+    crypto::{Reference, Salt},
     model::{AuditMark, OkmsId, Timestamp, secret_prefix_resource},
 };
 
@@ -98,22 +99,23 @@ impl Auditor {
     /// A request begins, at `now`.
     #[must_use]
     pub fn begin(self: &Arc<Self>, now: Timestamp, request_id: &str) -> Arc<Trail> {
-        let head = Members::new().text("request_id", request_id);
-        let request = Request { head, ..Request::default() };
+        let record = Members::new().time("time", now).text("type", "request");
+        let head = record.end();
+        let record = record.text("request_id", request_id);
+        let request = Request { record, head, ..Request::default() };
         Arc::new(Trail {
             auditor: Arc::clone(self),
-            now,
             begun: Instant::now(),
             request: Mutex::new(request),
         })
     }
 
     /// What is told of a path of the domain that has this salt.
-    fn path(&self, salt: Option<&Salt>, path: &str) -> String {
+    fn path<'p>(&self, salt: Option<&Salt>, path: &'p str) -> Cow<'p, str> {
         if self.terms.shows_paths {
-            return path.to_owned();
+            return Cow::Borrowed(path);
         }
-        hashed(salt.unwrap_or(&self.terms.salt), path)
+        Cow::Owned(hashed(salt.unwrap_or(&self.terms.salt), path))
     }
 }
 
@@ -124,7 +126,7 @@ pub fn hashed(salt: &Salt, path: &str) -> String {
 }
 
 /// What stands for the secret at a path, or for what begins so.
-fn reference(salt: &Salt, path: &str) -> String {
+fn reference(salt: &Salt, path: &str) -> Reference {
     salt.reference(&secret_prefix_resource(path))
 }
 
@@ -134,11 +136,14 @@ impl fmt::Debug for Auditor {
     }
 }
 
+/// What the records of one connection all tell of whoever asks, put into words once.
+#[derive(Debug, Default)]
+pub struct Whom(OnceLock<Members>);
+
 /// A request on its way.
 #[derive(Debug)]
 pub struct Trail {
     auditor: Arc<Auditor>,
-    now: Timestamp,
     begun: Instant,
     request: Mutex<Request>,
 }
@@ -146,7 +151,10 @@ pub struct Trail {
 /// What is known of a request.
 #[derive(Debug, Default)]
 struct Request {
-    head: Members,
+    /// What its record tells by now.
+    record: Members,
+    /// Where in that begins what others tell of it, too.
+    head: usize,
     tenant: Option<OkmsId>,
     /// That tenant's, where whoever asks may know of it.
     salt: Option<Arc<Salt>>,
@@ -162,7 +170,7 @@ struct Request {
     /// What else it is about, as was found out.
     about: Vec<(Thing, String)>,
     /// The secrets of whose values a part is meant, and what stands for that.
-    parts: Vec<(String, String)>,
+    parts: Vec<(String, Reference)>,
     decisions: Vec<Decision>,
     /// By what the decision is known of whoever else judges it: the one that permits nothing, or else the first.
     judged: Option<String>,
@@ -181,7 +189,7 @@ struct Request {
 struct Told {
     path: String,
     /// What stands for the part of its value that is meant.
-    part: Option<String>,
+    part: Option<Reference>,
     actions: Vec<Action>,
     purpose: Option<Purpose>,
     judged: Option<String>,
@@ -214,7 +222,7 @@ impl Told {
         let Self { path, part, actions, purpose, judged, version, failure, .. } = self;
         let members = Members::new().text("type", Thing::Secret.name());
         let members = members.text("name", &request.path(auditor, path));
-        let part = part.clone().or_else(|| request.reference(path));
+        let part = part.or_else(|| request.reference(path));
         let members = members.maybe(REFERENCE, part.as_deref());
         let members = members.texts("actions", actions.iter().map(|action| action.name()));
         let members = members.maybe("purpose", purpose.map(Purpose::name));
@@ -256,8 +264,7 @@ impl Trail {
     }
 
     fn more(&self, more: impl FnOnce(Members) -> Members) {
-        let mut request = self.request();
-        request.head = more(std::mem::take(&mut request.head));
+        self.request().more(more);
     }
 
     /// Where its client is.
@@ -283,6 +290,12 @@ impl Trail {
         self.more(|head| who(head, principal));
     }
 
+    /// The same of whoever asks by the certificate of a connection alone.
+    pub fn is_of_peer(&self, principal: &Principal, whom: &Whom) {
+        let told = whom.0.get_or_init(|| who(Members::default(), principal));
+        self.more(|head| head.with(told));
+    }
+
     /// Which JWT counts beside the certificate.
     pub fn brings(&self, token: &Token) {
         self.more(|head| jwt(head, token));
@@ -297,7 +310,7 @@ impl Trail {
     pub fn is_in(&self, tenant: OkmsId, salt: Option<Arc<Salt>>) {
         let mut request = self.request();
         (request.tenant, request.salt) = (Some(tenant), salt);
-        request.head = std::mem::take(&mut request.head).shown("tenant", tenant);
+        request.more(|head| head.shown("tenant", tenant));
     }
 
     /// Nothing of it may be done to anything.
@@ -343,7 +356,7 @@ impl Trail {
         }
         let members = {
             let request = self.request();
-            self.auditor.of("answered").with(&request.head)
+            self.auditor.of("answered").with_text(request.head())
         };
         let members = members.text("effect", ERROR).number("status", status.into());
         let members = members.number("code", problem.1.into()).text("problem", problem.0);
@@ -378,9 +391,9 @@ impl Trail {
     ) -> Result<Receipt, Unrecorded> {
         let mut request = self.request();
         request.is_over = true;
-        let (members, ended) = request.told(self, status, problem);
         let doubts = request.doubts(&self.auditor);
-        drop(request);
+        let head = request.record.end();
+        let (mut members, ended) = request.told(self, status, problem);
         let recorder = &self.auditor.recorder;
         // Those are linked whether anybody can rely on that or not.
         let has_changes = !ended.is_empty();
@@ -393,7 +406,10 @@ impl Trail {
         } else {
             recorder.ended(&members, ended)
         };
-        self.request().is_linked = receipt.is_ok() || has_changes;
+        request.is_linked = receipt.is_ok() || has_changes;
+        members.cut(head);
+        request.record = members;
+        drop(request);
         if !doubts.is_empty() {
             recorder.doubt(doubts);
         }
@@ -402,17 +418,26 @@ impl Trail {
 }
 
 impl Request {
-    /// The record, and the changes that it ends.
+    fn more(&mut self, more: impl FnOnce(Members) -> Members) {
+        self.record = more(std::mem::take(&mut self.record));
+    }
+
+    /// What all records tell of it.
+    fn head(&self) -> &str {
+        self.record.since(self.head)
+    }
+
+    /// The record, and the changes that it ends. What it was by then is taken away.
     fn told(
-        &self,
+        &mut self,
         trail: &Trail,
         status: u16,
         problem: Option<(&'static str, u32)>,
     ) -> (Members, Vec<u64>) {
         let effect = effect(status, problem.map(|(id, _)| id));
         let micros = u64::try_from(trail.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let mut members = Members::new().time("time", trail.now).text("type", "request");
-        members = self.decided(&trail.auditor, self.known(members), effect == DENY);
+        let mut members = std::mem::take(&mut self.record);
+        members = self.decided(&trail.auditor, self.learned(members), effect == DENY);
         members = members.text("effect", effect).number("status", status.into());
         if let Some((id, code)) = problem {
             members = members.number("code", code.into()).text("problem", id);
@@ -444,7 +469,11 @@ impl Request {
 
     /// All that is known of it but for its end.
     fn known(&self, members: Members) -> Members {
-        let members = members.with(&self.head);
+        self.learned(members.with_text(self.head()))
+    }
+
+    /// What was found out on the way.
+    fn learned(&self, members: Members) -> Members {
         let members = members.texts("identities", self.identities.iter().map(String::as_str));
         let members = members.maybe("user", self.user.as_deref());
         let members = members.maybe("token_accessor", self.token.as_deref());
@@ -478,9 +507,6 @@ impl Request {
             }
         }
         let mut things = things.into_iter();
-        let name = |(thing, name): &(Thing, String)| {
-            if thing.is_path() { self.path(auditor, name) } else { name.clone() }
-        };
         let reference = |kind: &str, path: &str| {
             (kind == Thing::Secret.name()).then(|| self.reference(path)).flatten()
         };
@@ -490,7 +516,7 @@ impl Request {
             (Some(main.kind), told, path.and_then(|path| reference(main.kind, path)))
         } else if let Some(thing) = things.next() {
             let kind = thing.0.name();
-            (Some(kind), Some(name(thing)), reference(kind, &thing.1))
+            (Some(kind), Some(self.name(auditor, thing)), reference(kind, &thing.1))
         } else {
             (self.tenant.map(|_| DOMAIN).or(main.map(|main| main.kind)), None, None)
         };
@@ -498,7 +524,8 @@ impl Request {
         let members = members.maybe(REFERENCE, stands.as_deref());
         let also = |thing: &(Thing, String)| {
             let kind = thing.0.name();
-            let members = Members::new().text("type", kind).text("name", &name(thing));
+            let members =
+                Members::new().text("type", kind).text("name", &self.name(auditor, thing));
             members.maybe(REFERENCE, reference(kind, &thing.1).as_deref())
         };
         let items = self.items.iter().map(|item| item.members(auditor, self));
@@ -523,19 +550,24 @@ impl Request {
 }
 
 impl Request {
+    /// What is told of the name of something.
+    fn name<'n>(&self, auditor: &Auditor, (thing, name): &'n (Thing, String)) -> Cow<'n, str> {
+        if thing.is_path() { self.path(auditor, name) } else { Cow::Borrowed(name) }
+    }
+
     /// What is told of a path.
-    fn path(&self, auditor: &Auditor, path: &str) -> String {
+    fn path<'p>(&self, auditor: &Auditor, path: &'p str) -> Cow<'p, str> {
         auditor.path(self.salt.as_deref(), path)
     }
 
     /// What stands for the secret at a path, or for the part of its value that is meant.
-    fn reference(&self, path: &str) -> Option<String> {
+    fn reference(&self, path: &str) -> Option<Reference> {
         let part = self.parts.iter().rev().find(|(of, _)| of == path);
-        part.map(|(_, part)| part.clone()).or_else(|| Some(reference(self.salt.as_deref()?, path)))
+        part.map(|(_, part)| *part).or_else(|| Some(reference(self.salt.as_deref()?, path)))
     }
 
     /// What stands for a part of a value.
-    fn part(&self, name: &str) -> Option<String> {
+    fn part(&self, name: &str) -> Option<Reference> {
         self.salt.as_deref().map(|salt| salt.reference(name))
     }
 }
@@ -651,7 +683,7 @@ impl Witness for Trail {
                 request.more_versions = numbers.len().saturating_sub(VERSIONS_MAX) as u64;
             }
             Detail::Reason(text) => {
-                request.head = std::mem::take(&mut request.head).text("reason", &cut(text));
+                request.more(|head| head.text("reason", &cut(text)));
             }
             // Its own status says so.
             Detail::Failed(_) => {}
@@ -808,7 +840,7 @@ impl Witness for Item {
             Detail::Part(path, name) => {
                 let mut own = self.own();
                 let part = own.part(name);
-                own.parts.extend(part.clone().map(|part| (cut(path), part)));
+                own.parts.extend(part.map(|part| (cut(path), part)));
                 drop(own);
                 self.is_told(|told| told.part = part);
             }

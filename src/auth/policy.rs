@@ -149,12 +149,16 @@ impl Policy {
             #[cfg(test)]
             Self::Test(allows) => (allows(action, resource), None),
             Self::Granted(..) => {
-                let decided =
-                    self.held().map(|held| held.grants.decides(action, resource, held.door(asked)));
-                let (allowed, words): (Vec<_>, Vec<_>) = decided.unzip();
-                let is_allowed = !allowed.contains(&false);
-                let mut words = words.into_iter().flatten();
-                (is_allowed, words.find(|word| word.denies != is_allowed))
+                let (mut is_allowed, mut permits, mut denies) = (true, None, None);
+                for held in self.held() {
+                    let (allowed, word) = held.grants.decides(action, resource, held.door(asked));
+                    is_allowed &= allowed;
+                    if let Some(word) = word {
+                        let first = if word.denies { &mut denies } else { &mut permits };
+                        first.get_or_insert(word);
+                    }
+                }
+                (is_allowed, if is_allowed { permits } else { denies })
             }
         }
     }

@@ -32,7 +32,7 @@ pub use self::{
     making::{bcrypt, filled, hex, random_text, uuid},
     password::Password,
     root::{FileRootKey, RootKey, RootKeyError, WrappedKey},
-    salt::Salt,
+    salt::{Reference, Salt},
     sealed::Sealed,
     signing::{SIGNATURE, SigningKey, VerifyingKey},
     value::SecretValue,

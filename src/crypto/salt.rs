@@ -1,6 +1,6 @@
 //! What stands for a name where the name itself is not told.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 use aws_lc_rs::{hkdf::Prk, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -35,8 +35,39 @@ impl Salt {
 
     /// What stands for `name`: base64url(HMAC-SHA-256(salt, name)), 43 characters.
     #[must_use]
-    pub fn reference(&self, name: &str) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, name.as_bytes()))
+    pub fn reference(&self, name: &str) -> Reference {
+        let mut text = [0; REFERENCE];
+        let tag = hmac::sign(&self.0, name.as_bytes());
+        // 32 bytes are 43 characters.
+        let _never_fails = URL_SAFE_NO_PAD.encode_slice(tag, &mut text);
+        Reference(text)
+    }
+}
+
+/// So many characters a reference has.
+const REFERENCE: usize = 43;
+
+/// What stands for a name, as text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Reference([u8; REFERENCE]);
+
+impl Deref for Reference {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -79,6 +110,6 @@ mod tests {
     fn it_is_hmac_sha_256() {
         let salt = Salt(hmac::Key::new(hmac::HMAC_SHA256, b"Jefe"));
         let told = salt.reference("what do ya want for nothing?");
-        assert_eq!(told, "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM");
+        assert_eq!(&*told, "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM");
     }
 }

@@ -40,7 +40,7 @@ use crate::{
         Address, Answer, Call, Context, Dialect, Effect, Failed, Handler, Jwts, Operation, Params,
         Problem, Reply, Rows, Standing, TenantName, bearer,
     },
-    audit::{Auditor, Missing, Trail},
+    audit::{Auditor, Missing, Trail, Whom},
     auth::{
         Across, Denied, Party, Permit, Principal, Recognized, RegionPermit, Subject,
         Unauthenticated, VerifiedPeer, Witness, directory,
@@ -128,6 +128,8 @@ struct Sender {
     /// Whether it has shown no certificate at all.
     is_bare: bool,
     share: Arc<Share>,
+    /// What records tell of it.
+    whom: Whom,
     /// What its requests are charged to, where it is of a tenant.
     paced: Option<Paced>,
     /// Where it is, if that is known.
@@ -203,7 +205,7 @@ impl Sender {
         let left = end.saturating_sub(now.unix_seconds());
         let is_soon = (0..=i64::from(ENDS_SOON_SECONDS)).contains(&left);
         let end = is_soon.then(|| Timestamp::from_unix_seconds(end).to_rfc3339_seconds())?;
-        HeaderValue::try_from(end).ok()
+        HeaderValue::try_from(&*end).ok()
     }
 }
 
@@ -394,6 +396,7 @@ impl Edge {
             is_bare: matches!(peer, Err(Unauthenticated::NoCertificate)),
             paced: peer.as_ref().ok().and_then(|peer| self.paced(peer, party)),
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
+            whom: Whom::default(),
             peer: if is_beyond_share {
                 Err(Problem::TooManyConnections.into())
             } else {
@@ -426,6 +429,7 @@ impl Edge {
         let is_beyond_share = share.is_none();
         let sender = Sender {
             share: share.unwrap_or_else(|| self.shares.of_stranger()),
+            whom: Whom::default(),
             peer: Err(Problem::TooManyConnections.into()),
             refused: None,
             is_bare: false,
@@ -494,7 +498,7 @@ impl Edge {
         };
         let paced = peer.as_ref().ok().and_then(|peer| self.paced(peer, party));
         let proxy = Some(Said { peer: Arc::clone(proxy), domain: forwarding.proxy.domain });
-        Ok(Sender { peer, refused, is_bare, share, paced, client, proxy })
+        Ok(Sender { peer, refused, is_bare, share, whom: Whom::default(), paced, client, proxy })
     }
 
     /// Goes on if the word of a proxy counts.
@@ -827,7 +831,7 @@ impl Edge {
         let principal = self.principal_of(sender, call.machine_now);
         // Whatever it is refused for.
         match (&event.trail, &principal) {
-            (Some(trail), Ok(principal)) => trail.is_of(principal),
+            (Some(trail), Ok(principal)) => trail.is_of_peer(principal, &sender.whom),
             (Some(trail), Err(_)) => sender.is_told(trail),
             (None, _) => {}
         }

@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn next(anchor: &str, interval: u64) -> String {
-        Schedule { anchor: at(anchor), interval }.next().to_rfc3339_nanos()
+        Schedule { anchor: at(anchor), interval }.next().to_rfc3339_nanos().to_string()
     }
 
     #[test]

@@ -28,12 +28,13 @@ pub fn is_plain(text: &str) -> bool {
 /// Bytes as hexadecimal digits, in lower case.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
+    String::from_utf8(hex_digits(bytes).collect()).unwrap_or_default()
+}
+
+/// The same, digit for digit.
+pub fn hex_digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
     let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    let mut digits = vec![0; 2 * bytes.len()];
-    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bytes) {
-        *pair = [digit(byte >> 4), digit(byte & 15)];
-    }
-    String::from_utf8(digits).unwrap_or_default()
+    bytes.iter().flat_map(move |byte| [digit(byte >> 4), digit(byte & 15)])
 }
 
 /// A SHA-256 in hexadecimal digits, with or without colons between the bytes.

@@ -1,5 +1,7 @@
 //! A moment, as a number handed down from the one clock read of a request.
 
+use std::{fmt, ops::Deref};
+
 /// A moment: nanoseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -49,40 +51,40 @@ impl Timestamp {
     /// Written out here, as every answer has several: a general formatter costs more than the rest
     /// of the rendering.
     #[must_use]
-    pub fn to_rfc3339_seconds(self) -> String {
+    pub fn to_rfc3339_seconds(self) -> Rfc3339 {
         let mut text = self.to_date_and_time();
-        text.push('Z');
+        text.push(b'Z');
         text
     }
 
     /// RFC 3339 in UTC with three digits of a second, as records of the audit trail have it, so that
     /// they sort as text: `2025-01-02T03:04:05.120Z`.
     #[must_use]
-    pub fn to_rfc3339_millis(self) -> String {
+    pub fn to_rfc3339_millis(self) -> Rfc3339 {
         let mut text = self.to_date_and_time();
-        text.push('.');
-        push_digits(&mut text, self.0.rem_euclid(1_000_000_000) / 1_000_000, 100);
-        text.push('Z');
+        text.push(b'.');
+        text.push_digits(self.0.rem_euclid(1_000_000_000) / 1_000_000, 100);
+        text.push(b'Z');
         text
     }
 
     /// RFC 3339 in UTC with up to nine digits of a second, without zeros at the end, as
     /// `2025-01-02T03:04:05.123456Z`.
     #[must_use]
-    pub fn to_rfc3339_nanos(self) -> String {
+    pub fn to_rfc3339_nanos(self) -> Rfc3339 {
         let mut text = self.to_date_and_time();
         let nanos = self.0.rem_euclid(1_000_000_000);
         if nanos > 0 {
-            text.push('.');
-            push_digits(&mut text, nanos, 100_000_000);
-            text.truncate(text.trim_end_matches('0').len());
+            text.push(b'.');
+            text.push_digits(nanos, 100_000_000);
+            text.length = text.trim_end_matches('0').len();
         }
-        text.push('Z');
+        text.push(b'Z');
         text
     }
 
     /// `2025-01-02T03:04:05`, with room for what may follow.
-    fn to_date_and_time(self) -> String {
+    fn to_date_and_time(self) -> Rfc3339 {
         let (days, second) =
             (self.unix_seconds().div_euclid(86_400), self.unix_seconds().rem_euclid(86_400));
         // The proleptic Gregorian calendar in eras of 400 years that begin on 1 March (H. Hinnant,
@@ -96,29 +98,72 @@ impl Timestamp {
         let day = day - (153 * month + 2) / 5 + 1;
         let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
         let year = year + era * 400 + next;
-        let mut text = String::with_capacity(30);
+        let mut text = Rfc3339::default();
         // Every i64 of nanoseconds lies within the years 1677 to 2262.
-        push_digits(&mut text, year, 1_000);
+        text.push_digits(year, 1_000);
         for (mark, number) in [
-            ('-', month),
-            ('-', day),
-            ('T', second / 3_600),
-            (':', second / 60 % 60),
-            (':', second % 60),
+            (b'-', month),
+            (b'-', day),
+            (b'T', second / 3_600),
+            (b':', second / 60 % 60),
+            (b':', second % 60),
         ] {
             text.push(mark);
-            push_digits(&mut text, number, 10);
+            text.push_digits(number, 10);
         }
         text
     }
 }
 
-/// Pushes the decimal digits of `number`, from that of `place` down.
-fn push_digits(text: &mut String, number: i64, mut place: i64) {
-    while place > 0 {
-        let digit = u32::try_from(number / place % 10).unwrap_or_default();
-        text.extend(char::from_digit(digit, 10));
-        place /= 10;
+/// A moment as RFC 3339 has it. It takes no memory of its own: every answer and every record has several.
+#[derive(Clone, Copy, Default)]
+pub struct Rfc3339 {
+    text: [u8; 30],
+    length: usize,
+}
+
+impl Rfc3339 {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    /// Pushes the decimal digits of `number`, from that of `place` down.
+    fn push_digits(&mut self, number: i64, mut place: i64) {
+        while place > 0 {
+            let digit = u8::try_from(number / place % 10).unwrap_or_default();
+            self.push(b'0' + digit);
+            place /= 10;
+        }
+    }
+}
+
+impl Deref for Rfc3339 {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        let text = self.text.get(..self.length).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl<T: AsRef<str> + ?Sized> PartialEq<T> for Rfc3339 {
+    fn eq(&self, other: &T) -> bool {
+        **self == *other.as_ref()
+    }
+}
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -122,7 +122,7 @@ fn is_beyond_constraints(other: &OtherError) -> bool {
 pub(super) fn words(error: &io::Error) -> String {
     let date = |time: &UnixTime| {
         let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-        Timestamp::from_unix_seconds(seconds).to_rfc3339_seconds()
+        Timestamp::from_unix_seconds(seconds).to_rfc3339_seconds().to_string()
     };
     let certificate = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(certificate)) => certificate,

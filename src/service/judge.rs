@@ -278,7 +278,7 @@ async fn provenances(
         provenances.push(header.map(|header| Provenance {
             owner: header.about.owner.as_deref().map(str::to_owned),
             created_by: header.created_by.as_deref().map(str::to_owned),
-            created_at: Some(header.created_at.to_rfc3339_seconds()),
+            created_at: Some(header.created_at.to_rfc3339_seconds().to_string()),
         }));
     }
     Ok(provenances)

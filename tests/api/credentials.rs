@@ -445,7 +445,7 @@ async fn a_certificate_renews_itself() {
         }
         assert_eq!(renewed["renewedFrom"], current["id"]);
         let end = Timestamp::from_unix_seconds(START + (20 * round + 30) * DAY);
-        assert_eq!(renewed["expiredAt"], end.to_rfc3339_seconds().as_str());
+        assert_eq!(renewed["expiredAt"], end.to_rfc3339_seconds().to_string());
         assert_ne!(renewed["privateKeyPEM"], current["privateKeyPEM"]);
         let next = server.client(Some(&pair(&renewed)), Some(&tenant.id), Http::One);
         next.get("secret/a").await.ok();

@@ -16,7 +16,8 @@ use crate::{
 fn stamps(header: &Header) -> [(&'static str, Option<String>); 3] {
     let stamp = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
     let created_by = stamp(&header.created_by);
-    let created_at = created_by.as_ref().map(|_| header.created_at.to_rfc3339_seconds());
+    let created_at =
+        created_by.as_ref().map(|_| header.created_at.to_rfc3339_seconds().to_string());
     [("created_at", created_at), ("created_by", created_by), ("owner", stamp(&header.about.owner))]
 }
 

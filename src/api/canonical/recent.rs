@@ -77,7 +77,7 @@ impl Wanted {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
         // Moments to the millisecond sort as text.
-        self.since.is_none_or(|since| since.to_rfc3339_millis() <= told.time)
+        self.since.is_none_or(|since| *since.to_rfc3339_millis() <= *told.time)
             && is(told.purpose.as_deref(), &self.purpose)
             && is(Some(&told.effect), &self.effect)
             && is(told.subject.as_deref(), &self.subject)

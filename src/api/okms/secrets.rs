@@ -189,9 +189,7 @@ async fn known_or_read(
     call: &Call,
     (path, version, include): (&SecretPath, Option<VersionNumber>, Include),
 ) -> Result<Secret, Error> {
-    let is_known = |header: &Header, version: &VersionView| {
-        etag::is_known(call, &etag::of_version(header, version, call.now))
-    };
+    let is_known = |header: &Header, version: &VersionView| etag::knows(call, header, version);
     let secrets = &context.service.secrets;
     secrets.get_unless(permit, path, version, include, is_known, call.now).await
 }

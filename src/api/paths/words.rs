@@ -75,7 +75,7 @@ pub(super) fn word(problem: Problem) -> &'static str {
 
 /// What is told of a use case on the secret at `path` that did not end as asked.
 pub(super) fn of(error: Error, path: &SecretPath) -> Failed {
-    let at = |moment: Timestamp| Told::Text(moment.to_rfc3339_seconds());
+    let at = |moment: Timestamp| Told::Text(moment.to_rfc3339_seconds().to_string());
     let path = ("path", Told::Text(path.as_str().to_owned()));
     let details = match &error {
         Error::SecretRemoved(removal) => vec![path, ("recoverable_until", at(removal.until))],
@@ -98,7 +98,7 @@ pub(super) fn of(error: Error, path: &SecretPath) -> Failed {
 /// The same of a write that would make the secret.
 pub(super) fn of_put(error: Error, path: &SecretPath) -> Failed {
     let Error::SecretRemoved(removal) = &error else { return of(error, path) };
-    let at = |moment: Timestamp| Told::Text(moment.to_rfc3339_seconds());
+    let at = |moment: Timestamp| Told::Text(moment.to_rfc3339_seconds().to_string());
     let details = vec![
         ("path", Told::Text(path.as_str().to_owned())),
         ("deleted_at", at(removal.at)),

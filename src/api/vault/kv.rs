@@ -144,9 +144,7 @@ async fn version(
             Some(number.ok_or(Error::VersionNotFound)?)
         }
     };
-    let is_known = |header: &Header, version: &VersionView| {
-        is_known(call, &etag::of_version(header, version, call.now))
-    };
+    let is_known = |header: &Header, version: &VersionView| etag::knows(call, header, version);
     let secrets = &context.service.secrets;
     let read = secrets.get_unless(permit, path, number, include, is_known, call.now);
     let mut secret = read.await?;

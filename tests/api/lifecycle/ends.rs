@@ -226,6 +226,7 @@ async fn a_secret_expires_in_every_dialect() {
     let at = |days: i64| {
         okmsd::model::Timestamp::from_unix_seconds(crate::harness::START + 3 * DAY + days * DAY)
             .to_rfc3339_seconds()
+            .to_string()
     };
     paths.put("/b", json!({"data": {}, "options": {"expires_at": at(1)}})).await;
     assert_eq!(paths.put("/b", json!({"data": {}})).await.status, 200);
