@@ -25,6 +25,9 @@ running=()
 finish() {
     local one
     for one in "${running[@]}"; do
+        # okmsd ends by the first one; whoever started this may have told that the second one is ignored. PostgreSQL waits
+        # for nobody by the second one.
+        kill -TERM "$one" 2>/dev/null || true
         kill -QUIT "$one" 2>/dev/null || true
         wait "$one" 2>/dev/null || true
     done
