@@ -31,14 +31,17 @@ def main(words):
     return 1 if failed else 0
 
 
+TRIES = 3
+
+
 def once_or_twice(attack, region):
-    """A second try decides where the machine may have been busy with something else."""
-    for attempt in 1, 2:
+    """More tries decide where the machine may have been busy with something else: what harms, harms each time."""
+    for attempt in range(1, TRIES + 1):
         try:
             outcome = trial.run(attack, region)
         except RuntimeError as error:
             outcome = trial.Outcome(attack.name, [""] * (len(HEAD) - 2), [], [str(error)], False)
-        is_over = attempt == 2 or not outcome.only_slow
+        is_over = attempt == TRIES or not outcome.only_slow
         told = "ok" if not outcome.failures else "FAILED" if is_over else "again"
         print(f"{told:<8} {attack.name}: {'; '.join(outcome.failures or outcome.notes)}", flush=True)
         if told != "again":
