@@ -22,7 +22,7 @@ def main(words):
     region = server.Region()
     try:
         for attack in chosen:
-            outcomes.append(once_or_twice(attack, region))
+            outcomes.append(tried(attack, region))
     finally:
         region.remove()
     table(outcomes)
@@ -34,7 +34,7 @@ def main(words):
 TRIES = 3
 
 
-def once_or_twice(attack, region):
+def tried(attack, region):
     """More tries decide where the machine may have been busy with something else: what harms, harms each time."""
     for attempt in range(1, TRIES + 1):
         try:
