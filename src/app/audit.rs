@@ -100,7 +100,7 @@ impl Beginning {
         let mut fitted = fitted.collect::<Result<Vec<_>, AuditError>>()?;
         fitted.extend(recent.map(|recent| Fitted {
             device: Box::new(RecentDevice(Arc::clone(recent))),
-            is_required: false,
+            is_required: true,
             form: Form::Own,
         }));
         Ok(Some(Self {
