@@ -1,12 +1,13 @@
 //! What stands for a name where the name itself is not told.
 
-use std::{fmt, ops::Deref};
+use std::fmt;
 
 use aws_lc_rs::{hkdf::Prk, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::{Error, RootKey, derive::expand};
+use crate::model::text::Short;
 
 /// Makes of a name what stands for it: the same for the same name, for as long as there is the secret that
 /// the salt follows from, and of no use to whoever does not have that.
@@ -40,7 +41,7 @@ impl Salt {
         let tag = hmac::sign(&self.0, name.as_bytes());
         // 32 bytes are 43 characters.
         let _never_fails = URL_SAFE_NO_PAD.encode_slice(tag, &mut text);
-        Reference(text)
+        text.into()
     }
 }
 
@@ -48,28 +49,7 @@ impl Salt {
 const REFERENCE: usize = 43;
 
 /// What stands for a name, as text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Reference([u8; REFERENCE]);
-
-impl Deref for Reference {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self)
-    }
-}
-
-impl fmt::Debug for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+pub type Reference = Short<REFERENCE>;
 
 impl fmt::Debug for Salt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

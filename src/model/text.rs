@@ -1,4 +1,6 @@
-//! Which text people can read.
+//! Which text people can read, and short text that takes no memory of its own.
+
+use std::{fmt, ops::Deref};
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
@@ -23,6 +25,73 @@ pub fn is_printable(text: &str) -> bool {
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/=@%-".contains(&byte))
+}
+
+/// At most `N` bytes of ASCII, which are where it is: it takes no memory of its own.
+#[derive(Clone, Copy)]
+pub struct Short<const N: usize> {
+    text: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Short<N> {
+    /// Adds a character, if there is room.
+    pub(super) fn push(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    /// Leaves so many at the most.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+}
+
+impl<const N: usize> Default for Short<N> {
+    fn default() -> Self {
+        Self { text: [0; N], length: 0 }
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Short<N> {
+    fn from(text: [u8; N]) -> Self {
+        Self { text, length: N }
+    }
+}
+
+impl<const N: usize> Deref for Short<N> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        let text = self.text.get(..self.length).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> AsRef<str> for Short<N> {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl<T: AsRef<str> + ?Sized, const N: usize> PartialEq<T> for Short<N> {
+    fn eq(&self, other: &T) -> bool {
+        **self == *other.as_ref()
+    }
+}
+
+impl<const N: usize> fmt::Display for Short<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl<const N: usize> fmt::Debug for Short<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Bytes as hexadecimal digits, in lower case.

@@ -1,6 +1,6 @@
 //! A moment, as a number handed down from the one clock read of a request.
 
-use std::{fmt, ops::Deref};
+use super::text::Short;
 
 /// A moment: nanoseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +63,7 @@ impl Timestamp {
     pub fn to_rfc3339_millis(self) -> Rfc3339 {
         let mut text = self.to_date_and_time();
         text.push(b'.');
-        text.push_digits(self.0.rem_euclid(1_000_000_000) / 1_000_000, 100);
+        push_digits(&mut text, self.0.rem_euclid(1_000_000_000) / 1_000_000, 100);
         text.push(b'Z');
         text
     }
@@ -76,8 +76,8 @@ impl Timestamp {
         let nanos = self.0.rem_euclid(1_000_000_000);
         if nanos > 0 {
             text.push(b'.');
-            text.push_digits(nanos, 100_000_000);
-            text.length = text.trim_end_matches('0').len();
+            push_digits(&mut text, nanos, 100_000_000);
+            text.truncate(text.trim_end_matches('0').len());
         }
         text.push(b'Z');
         text
@@ -100,7 +100,7 @@ impl Timestamp {
         let year = year + era * 400 + next;
         let mut text = Rfc3339::default();
         // Every i64 of nanoseconds lies within the years 1677 to 2262.
-        text.push_digits(year, 1_000);
+        push_digits(&mut text, year, 1_000);
         for (mark, number) in [
             (b'-', month),
             (b'-', day),
@@ -109,61 +109,21 @@ impl Timestamp {
             (b':', second % 60),
         ] {
             text.push(mark);
-            text.push_digits(number, 10);
+            push_digits(&mut text, number, 10);
         }
         text
     }
 }
 
-/// A moment as RFC 3339 has it. It takes no memory of its own: every answer and every record has several.
-#[derive(Clone, Copy, Default)]
-pub struct Rfc3339 {
-    text: [u8; 30],
-    length: usize,
-}
+/// A moment as RFC 3339 has it. Every answer and every record has several.
+type Rfc3339 = Short<30>;
 
-impl Rfc3339 {
-    fn push(&mut self, byte: u8) {
-        if let Some(place) = self.text.get_mut(self.length) {
-            *place = byte;
-            self.length += 1;
-        }
-    }
-
-    /// Pushes the decimal digits of `number`, from that of `place` down.
-    fn push_digits(&mut self, number: i64, mut place: i64) {
-        while place > 0 {
-            let digit = u8::try_from(number / place % 10).unwrap_or_default();
-            self.push(b'0' + digit);
-            place /= 10;
-        }
-    }
-}
-
-impl Deref for Rfc3339 {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        let text = self.text.get(..self.length).unwrap_or_default();
-        str::from_utf8(text).unwrap_or_default()
-    }
-}
-
-impl<T: AsRef<str> + ?Sized> PartialEq<T> for Rfc3339 {
-    fn eq(&self, other: &T) -> bool {
-        **self == *other.as_ref()
-    }
-}
-
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self)
-    }
-}
-
-impl fmt::Debug for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+/// Pushes the decimal digits of `number`, from that of `place` down.
+fn push_digits(text: &mut Rfc3339, number: i64, mut place: i64) {
+    while place > 0 {
+        let digit = u8::try_from(number / place % 10).unwrap_or_default();
+        text.push(b'0' + digit);
+        place /= 10;
     }
 }
 
