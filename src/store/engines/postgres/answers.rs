@@ -12,16 +12,19 @@ use std::{
 };
 
 use super::connect::Primary;
-use crate::store::engine::{Change, Record, Revision, Space, Touched};
+use crate::{
+    fair::Tenant,
+    store::engine::{Change, Record, Revision, Space, Touched},
+};
 
-/// A power of two.
+/// So that few wait for each other.
 const SHARDS: usize = 16;
 /// What an answer costs beside its key and its bytes, roughly.
 const OVERHEAD: usize = 160;
 /// So much of what was touched is known of each shard. A read that takes longer than as many commits is not remembered.
 const TOUCHED: usize = 256;
 /// So much of a key, its domain's, says in which shard it is.
-const DOMAIN: usize = 16;
+const DOMAIN: usize = size_of::<Tenant>();
 
 /// What is known of a key: a record, or that there is none.
 #[derive(Debug, PartialEq, Eq)]

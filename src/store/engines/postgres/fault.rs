@@ -4,7 +4,7 @@ use tokio_postgres::error::{Severity, SqlState};
 
 /// Why PostgreSQL did not do what it was asked for. Never says what it was asked with: of what the server says, its
 /// code and its first line alone.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Fault {
     /// It said no; nothing was changed.
     #[error("PostgreSQL says {code}: {message}")]
@@ -63,6 +63,12 @@ impl Fault {
     /// Whether the server itself has said that the transaction did not happen.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Said { .. })
+    }
+
+    /// Whether the server has refused this and would not refuse something else: whoever was asked for together with it
+    /// has to be asked for alone.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.is_refusal() && !self.is_read_only()
     }
 
     /// Whether what is stored cannot be read (class XX).

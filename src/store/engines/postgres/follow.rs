@@ -50,11 +50,9 @@ const BEGIN: &str = "insert into okms.process (id, about) values ($1, $2) \
 /// # Errors
 /// Why that cannot be done.
 pub(super) async fn begin(shared: &Shared) -> Result<Uuid, Fault> {
-    let (began, id) = (Instant::now(), Uuid::new_v4());
+    let id = Uuid::new_v4();
     let beat = timeout(shared.options().settle_time, one_beat(shared, None, id));
-    let (session, _) = beat.await.map_err(|_| Fault::Stale)??;
-    shared.acknowledged(began);
-    shared.connector.made_durable(&session);
+    beat.await.map_err(|_| Fault::Stale)??;
     Ok(id)
 }
 
@@ -70,11 +68,8 @@ pub(super) async fn beat(shared: Arc<Shared>, id: Uuid, observer: Arc<dyn Observ
             _ = ticks.tick() => {}
             () = shared.doubted.notified() => {}
         }
-        let began = Instant::now();
         match answered(&shared, at_hand.take(), id).await {
             Ok((session, theirs)) => {
-                shared.acknowledged(began);
-                shared.connector.made_durable(&session);
                 let ours = observer.moment().unwrap_or(theirs);
                 let skew = Duration::from_nanos(theirs.abs_diff(ours));
                 if (skew > SKEW) != is_skewed {
@@ -131,7 +126,7 @@ async fn one_beat(
     at_hand: Option<Session>,
     id: Uuid,
 ) -> Result<(Session, u64), Fault> {
-    let options = shared.options();
+    let (options, began) = (shared.options(), Instant::now());
     let session = match at_hand {
         Some(session) if shared.is_good(&session) => session,
         // Somebody else may take writes meanwhile, beside the one that this was with.
@@ -160,6 +155,8 @@ async fn one_beat(
         shared.left_over.notify_one();
     }
     let theirs: i64 = rows.first().map(|row| column(row, 0)).transpose()?.ok_or(Fault::Late)?;
+    shared.acknowledged(began);
+    shared.connector.made_durable(&session);
     Ok((session, u64::try_from(theirs).unwrap_or(0)))
 }
 
@@ -184,7 +181,9 @@ pub(super) async fn look_around(shared: Arc<Shared>) {
 pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
         shared.left_over.notified().await;
-        match sweep_all(&shared).await {
+        // It may be lost, and is done again then.
+        let setting = "set synchronous_commit = off";
+        match bit_by_bit(&shared, setting, "select okms.sweep()", Duration::ZERO).await {
             Ok(()) => {}
             // Somebody who writes was in the way: the next beat finds it again.
             Err(fault) if fault.is_refusal() => {}
@@ -196,46 +195,37 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
     }
 }
 
-async fn sweep_all(shared: &Shared) -> Result<(), Fault> {
-    let within = shared.options().settle_time;
-    let session = shared.session(None).await?;
-    // It may be lost, and is done again then.
-    session.execute("set synchronous_commit = off", within).await?;
-    loop {
-        let began = Instant::now();
-        let rows = session.once("select okms.sweep()", &[], within).await?;
-        if !rows.first().map(|row| column(row, 0)).transpose()?.unwrap_or(false) {
-            return Ok(());
-        }
-        // Others have as much of the disk.
-        sleep(began.elapsed()).await;
-    }
-}
-
 /// Forgets the past, from time to time.
 pub(super) async fn forget(shared: Arc<Shared>) {
     loop {
         sleep(FORGET).await;
-        if let Err(fault) = forget_all(&shared).await {
+        // It has time; whoever writes has not.
+        let setting = "set lock_timeout = '300ms'";
+        let step = "select okms.forget('10 minutes', '1 hour')";
+        if let Err(fault) = bit_by_bit(&shared, setting, step, PAUSE).await {
             tracing::warn!(error = %fault, "the log of commits cannot be shortened");
         }
     }
 }
 
-async fn forget_all(shared: &Shared) -> Result<(), Fault> {
+/// Does what `step` says, as long as that says that there is more; between, others have as much time as it takes, or this
+/// much at least.
+async fn bit_by_bit(
+    shared: &Shared,
+    setting: &str,
+    step: &str,
+    pause: Duration,
+) -> Result<(), Fault> {
     let within = shared.options().commit_time;
     let session = shared.session(None).await?;
-    // It has time; whoever writes has not.
-    session.execute("set lock_timeout = '300ms'", within).await?;
+    session.execute(setting, within).await?;
     loop {
-        let forget = "select okms.forget('10 minutes', '1 hour')";
-        let rows = session.once(forget, &[], within).await?;
-        let is_more = rows.first().map(|row| column(row, 0)).transpose()?.unwrap_or(false);
-        if !is_more {
+        let began = Instant::now();
+        let rows = session.once(step, &[], within).await?;
+        if !rows.first().map(|row| column(row, 0)).transpose()?.unwrap_or(false) {
             return Ok(());
         }
-        // Whoever writes goes first.
-        sleep(PAUSE).await;
+        sleep(began.elapsed().max(pause)).await;
     }
 }
 

@@ -176,7 +176,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Ask
             answer = attempt(&shared, &asked, &mut at_hand).await;
             match &answer {
                 Ok(_) => break,
-                Err(fault) if fault.is_refusal() && !fault.is_read_only() => break,
+                Err(fault) if fault.is_of_one() => break,
                 Err(_) => {
                     shared.doubted.notify_one();
                     tokio::time::sleep(PAUSE).await;
@@ -193,7 +193,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Ask
                 }
             }
             // One of them is refused for what it asks for: the others are not.
-            Err(fault) if fault.is_refusal() && !fault.is_read_only() => {
+            Err(fault) if fault.is_of_one() => {
                 for one in asked {
                     let found = alone(&shared, &one.parts, &mut at_hand).await;
                     let _ = one.reply.send(found);
@@ -201,7 +201,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Mutex<mpsc::Receiver<Ask
             }
             Err(fault) => {
                 for one in asked {
-                    let _ = one.reply.send(Err(Fault::Lost(fault.to_string())));
+                    let _ = one.reply.send(Err(fault.clone()));
                 }
             }
         }

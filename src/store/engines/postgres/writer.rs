@@ -196,9 +196,7 @@ async fn write(
             }
             Left::Nothing
         }
-        Outcome::Undone(fault)
-            if fault.is_refusal() && !fault.is_read_only() && group.len() > 1 =>
-        {
+        Outcome::Undone(fault) if fault.is_of_one() && group.len() > 1 => {
             let second = group.split_off(group.len() / 2);
             Left::Halves(group, second)
         }
