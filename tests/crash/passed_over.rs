@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use okmsd::store::{
-    engine::Read,
-    engines::postgres::{self, PostgresHost, PostgresOptions},
-};
+use okmsd::store::{engine::Read, engines::postgres::PostgresOptions};
 use tokio::time::sleep;
 
 use crate::{
@@ -18,18 +15,11 @@ use crate::{
 /// failovers may make it the primary again (Patroni before 3.0.3 did), and nobody who knows better goes along.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_goes_back_to_who_was_passed_over() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut first = Node::init(folder.path(), "first", "wal_keep_size = '64MB'");
-    first.start();
-    let options = first.options("passed");
-    assert!(postgres::init(&options, None, true).await.unwrap());
+    let Some((folder, first)) = cluster::single("wal_keep_size = '64MB'") else { return };
+    let options = first.store("passed").await;
     let mut second = Node::standby(folder.path(), "second", cluster::free_port(), &first);
     second.start();
-    let host = |node: &Node| PostgresHost { host: "127.0.0.1".into(), port: node.port };
-    let options = PostgresOptions { hosts: vec![host(&first), host(&second)], ..options };
+    let options = PostgresOptions { hosts: vec![first.host(), second.host()], ..options };
     let engine = open(&options).await;
     write(&*engine, vec![put(HEADER, b"k", b"before")]).await;
     let caught_up = "select pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn() and exists (select from okms.record)";

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    chance::Chance,
     cluster::{self, Node},
     common::*,
     contract::contract,
@@ -32,42 +33,31 @@ pub async fn open(options: &PostgresOptions) -> Arc<dyn Engine> {
     Arc::new(PostgresEngine::open(options.clone(), blind()).await.unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_keeps_the_contract() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.start();
+/// The contract, in stores that `change` changes, by their databases' names.
+async fn is_kept(change: impl Fn(&Node, &str, PostgresOptions) -> PostgresOptions) {
+    let Some((_folder, node)) = cluster::single("fsync = off") else { return };
     let mut stores = Vec::new();
     for nth in 0..14 {
-        let options = node.options(&format!("contract{nth}"));
-        assert!(postgres::init(&options, None, true).await.unwrap());
-        stores.push(options);
+        let database = format!("contract{nth}");
+        stores.push(change(&node, &database, node.store(&database).await));
     }
     contract(|nth| block_in_place(|| Handle::current().block_on(open(&stores[nth])))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract() {
+    is_kept(|_, _, options| options).await;
 }
 
 /// What a removal leaves among the records, to be swept up later, is as good as gone, and what is remembered is as good as
 /// what is read: the contract holds with every record removed so, and remembered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_keeps_the_contract_with_answers_and_leftovers() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.start();
-    let mut stores = Vec::new();
-    for nth in 0..14 {
-        let database = format!("contract{nth}");
-        let options = node.options(&database);
-        assert!(postgres::init(&options, None, true).await.unwrap());
-        node.sql(&database, AT_ONCE_ONE);
-        stores.push(PostgresOptions { answers_bytes: 1 << 20, ..options });
-    }
-    contract(|nth| block_in_place(|| Handle::current().block_on(open(&stores[nth])))).await;
+    is_kept(|node, database, options| {
+        node.sql(database, AT_ONCE_ONE);
+        PostgresOptions { answers_bytes: 1 << 20, ..options }
+    })
+    .await;
 }
 
 const AT_ONCE_ONE: &str =
@@ -76,25 +66,15 @@ const AT_ONCE_ONE: &str =
 /// Ranges are removed, a record at a time, while records are written into them again: what is shown is what the model has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_removed_is_gone_before_it_is_swept_up() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.start();
-    let options = node.options("swept");
-    assert!(postgres::init(&options, None, true).await.unwrap());
+    let Some((_folder, node)) = cluster::single("fsync = off") else { return };
+    let options = node.store("swept").await;
     node.sql("swept", AT_ONCE_ONE);
     let engine = open(&PostgresOptions { answers_bytes: 1 << 20, ..options }).await;
     let mut model = Model::new();
-    let mut seed = 1_u64;
-    let mut random = move |below: u64| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) % below
-    };
+    let mut chance = Chance(1);
     let mut met = (0, 0);
     for round in 0..600_u32 {
-        let mut key = || format!("{:02}/{}", random(12), random(4)).into_bytes();
+        let mut key = || format!("{:02}/{}", chance.below(12), chance.below(4)).into_bytes();
         let (a, b, c) = (key(), key(), key());
         let (from, to) = if a < b { (a, b) } else { (b, a) };
         let ops = match round % 6 {
@@ -174,14 +154,8 @@ async fn what_is_removed_is_gone_before_it_is_swept_up() {
 /// meanwhile, and beyond 30 seconds it failed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_removal_holds_up_nobody() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.start();
-    let options = node.options("large");
-    assert!(postgres::init(&options, None, true).await.unwrap());
+    let Some((_folder, node)) = cluster::single("fsync = off") else { return };
+    let options = node.store("large").await;
     node.sql(
         "large",
         "insert into okms.record select s.id, convert_to(lpad(n::text, 8, '0'), 'utf8'), 1, 'x' \
@@ -212,15 +186,10 @@ async fn a_large_removal_holds_up_nobody() {
 /// What is damaged, or what the database refuses, fails alone, though it was asked for with others in one statement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_damaged_fails_alone() {
-    if !cluster::is_there() {
+    let Some((_folder, node)) = cluster::single("fsync = off\nallow_system_table_mods = on") else {
         return;
-    }
-    let folder = cluster::folder();
-    let mut node =
-        Node::init(folder.path(), "primary", "fsync = off\nallow_system_table_mods = on");
-    node.start();
-    let options = PostgresOptions { read_connections: 1, ..node.options("damaged") };
-    assert!(postgres::init(&options, None, true).await.unwrap());
+    };
+    let options = PostgresOptions { read_connections: 1, ..node.store("damaged").await };
     let engine = open(&options).await;
     write(&*engine, vec![put(VALUE, b"bad", &[7; 4000]), put(VALUE, b"good", &[8; 10])]).await;
     let toast = node.sql(
@@ -349,14 +318,8 @@ async fn carry(
 /// A connection that ends between a commit and its answer leaves no doubt: what the writer is told is so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_answered_is_looked_for() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "");
-    node.start();
-    let straight = node.options("settled");
-    assert!(postgres::init(&straight, None, true).await.unwrap());
+    let Some((_folder, node)) = cluster::single("") else { return };
+    let straight = node.store("settled").await;
     let wire = Wire::to(node.port).await;
     let through = PostgresOptions {
         hosts: vec![PostgresHost { host: "127.0.0.1".into(), port: wire.port }],
@@ -411,20 +374,14 @@ async fn what_was_not_answered_is_looked_for() {
 /// PostgreSQL answers success to a commit whose wait for a standby was cancelled, though a failover would lose it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_wait_for_a_standby_is_no_success() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "");
-    node.start();
+    let Some((_folder, node)) = cluster::single("") else { return };
     let options = PostgresOptions {
         require_sync: RequireSync::Provider,
         settle_time: Duration::from_secs(2),
         max_stale: Duration::from_secs(60),
         unready_after: Duration::from_secs(60),
-        ..node.options("cancelled")
+        ..node.store("cancelled").await
     };
-    assert!(postgres::init(&options, None, true).await.unwrap());
     let strict = PostgresOptions { require_sync: RequireSync::Yes, ..options.clone() };
     let refused = PostgresEngine::open(strict, blind()).await.err().unwrap().to_string();
     assert!(refused.contains("synchronous_standby_names"), "{refused}");
@@ -460,18 +417,10 @@ async fn a_cancelled_wait_for_a_standby_is_no_success() {
 /// Every statement finds what it wants by the index of keys, in an empty store and in a full one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_statement_goes_by_an_index() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.configure(
-        "session_preload_libraries = 'auto_explain'\nauto_explain.log_min_duration = 0\n\
-         auto_explain.log_nested_statements = on\nautovacuum = off",
-    );
-    node.start();
-    let options = node.options("explained");
-    assert!(postgres::init(&options, None, true).await.unwrap());
+    let settings = "fsync = off\nsession_preload_libraries = 'auto_explain'\nauto_explain.log_min_duration = 0\n\
+         auto_explain.log_nested_statements = on\nautovacuum = off";
+    let Some((_folder, node)) = cluster::single(settings) else { return };
+    let options = node.store("explained").await;
     for rows in [0, 300_000] {
         let fill = format!(
             "insert into okms.record select s.id, convert_to(lpad(n::text, 8, '0') || '/x', 'utf8'), 1, 'x' \
@@ -563,9 +512,8 @@ impl Trio {
     }
 
     fn options(&self, database: &str) -> PostgresOptions {
-        let host = |node: &Node| PostgresHost { host: "127.0.0.1".into(), port: node.port };
         PostgresOptions {
-            hosts: self.nodes.iter().map(host).collect(),
+            hosts: self.nodes.iter().map(Node::host).collect(),
             require_sync: RequireSync::Yes,
             connect_time: Duration::from_secs(1),
             max_stale: Duration::from_secs(1),
@@ -811,10 +759,7 @@ async fn a_failover_loses_nothing() {
 /// password is known by another one as soon as that is in its file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_is_spoken_to_over_tls() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
+    let Some((_folder, node)) = cluster::single("") else { return };
     let files = tempfile::tempdir().unwrap();
     let now = okmsd::model::Timestamp::from_unix_seconds(
         i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap() - 3600,
@@ -823,10 +768,7 @@ async fn a_database_is_spoken_to_over_tls() {
     let (stranger, _) = CertificateAuthority::create("another CA", now, 30).unwrap();
     let names = ["127.0.0.1".parse().unwrap()];
     let server = authority.issue_server(&names, KeySource::Fresh(KeyKind::P256), now, 30).unwrap();
-    let mut node = Node::init(folder.path(), "primary", "");
-    node.start();
-    let plain = node.options("encrypted");
-    assert!(postgres::init(&plain, None, true).await.unwrap());
+    let plain = node.store("encrypted").await;
     node.sql("encrypted", "create role okmsd login password 'first'");
     assert!(
         !postgres::init(&plain, Some("okmsd"), true).await.unwrap(),
@@ -887,18 +829,12 @@ async fn a_database_is_spoken_to_over_tls() {
 /// A server that can make nothing durable may have been passed over: what it shows is of the past, maybe.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_makes_nothing_durable_is_not_believed() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.start();
+    let Some((_folder, node)) = cluster::single("fsync = off") else { return };
     let options = PostgresOptions {
         max_stale: Duration::from_secs(1),
         unready_after: Duration::from_secs(2),
-        ..node.options("doubted")
+        ..node.store("doubted").await
     };
-    assert!(postgres::init(&options, None, true).await.unwrap());
     let engine = open(&options).await;
     write(&*engine, vec![put(HEADER, b"k", b"x")]).await;
     let held = engine.snapshot().await.unwrap();
@@ -926,14 +862,8 @@ async fn who_makes_nothing_durable_is_not_believed() {
 /// What nobody asks about any more is forgotten, however much there is, and who is behind is told so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_past_is_forgotten() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.start();
-    let options = node.options("forgotten");
-    assert!(postgres::init(&options, None, true).await.unwrap());
+    let Some((_folder, node)) = cluster::single("fsync = off") else { return };
+    let options = node.store("forgotten").await;
     let engine = open(&options).await;
     let first = write(&*engine, vec![put(HEADER, b"k", b"1")]).await;
     node.sql(

@@ -12,7 +12,6 @@ use std::{
 };
 
 use hyper::Method;
-use okmsd::store::engines::postgres;
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,13 +45,8 @@ pub struct Region {
 impl Region {
     /// One in which no process runs yet; nothing where there is no PostgreSQL.
     pub async fn new() -> Option<Self> {
-        if !cluster::is_there() {
-            return None;
-        }
-        let folder = cluster::folder();
-        let mut node = Node::init(folder.path(), "primary", "");
-        node.start();
-        assert!(postgres::init(&node.options("okmsd"), None, true).await.unwrap());
+        let (folder, node) = cluster::single("")?;
+        node.store("okmsd").await;
         let folders = (0..PROCESSES).map(|_| tempfile::tempdir().unwrap()).collect();
         Some(Self { _cluster: folder, node, folders })
     }

@@ -5,22 +5,13 @@ use std::time::{Duration, Instant};
 use okmsd::store::engines::postgres::{self, PostgresEngine};
 use tokio::time::sleep;
 
-use crate::{
-    cluster::{self, Node},
-    common::*,
-    postgres::open,
-};
+use crate::{cluster, common::*, postgres::open};
 
 /// Programs of two versions over one store: what a newer one adds is passed over by the one before, which goes on; and a
 /// store that a program does not know is opened by nobody and changed by nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_beside_each_other() {
-    if !cluster::is_there() {
-        return;
-    }
-    let folder = cluster::folder();
-    let mut node = Node::init(folder.path(), "primary", "fsync = off");
-    node.start();
+    let Some((_folder, node)) = cluster::single("fsync = off") else { return };
     let options = node.options("mixed");
     let said = postgres::init(&options, None, false).await.unwrap_err().to_string();
     assert!(said.contains("run `okmsd store init`"), "{said}");

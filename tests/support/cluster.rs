@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use okmsd::store::engines::postgres::{PostgresHost, PostgresOptions, RequireSync};
+use okmsd::store::engines::postgres::{self, PostgresHost, PostgresOptions, RequireSync};
 
 /// The programs of the newest PostgreSQL that is installed.
 fn programs() -> Option<PathBuf> {
@@ -33,6 +33,17 @@ pub fn is_there() -> bool {
         eprintln!("skipped: PostgreSQL is not installed (apt-get install postgresql)");
     }
     there
+}
+
+/// A server with these settings that runs, and the folder that it is in; nothing where there is no PostgreSQL.
+pub fn single(settings: &str) -> Option<(tempfile::TempDir, Node)> {
+    if !is_there() {
+        return None;
+    }
+    let folder = folder();
+    let mut node = Node::init(folder.path(), "primary", settings);
+    node.start();
+    Some((folder, node))
 }
 
 /// Runs as whom PostgreSQL takes: it refuses root.
@@ -246,10 +257,21 @@ impl Node {
         self.sql("postgres", "select pg_promote(true, 30)");
     }
 
+    /// Where it is.
+    pub fn host(&self) -> PostgresHost {
+        PostgresHost { host: "127.0.0.1".into(), port: self.port }
+    }
+
+    /// A new store in a database of this name, as [`Node::options`].
+    pub async fn store(&self, database: &str) -> PostgresOptions {
+        let options = self.options(database);
+        assert!(postgres::init(&options, None, true).await.unwrap());
+        options
+    }
+
     /// How a store of its own in a new database of this name is reached by several hosts.
     pub fn options(&self, database: &str) -> PostgresOptions {
         self.sql("postgres", &format!("create database {database}"));
-        let host = PostgresHost { host: "127.0.0.1".into(), port: self.port };
         PostgresOptions {
             require_sync: RequireSync::No,
             // Of a machine that does something else as well.
@@ -257,7 +279,7 @@ impl Node {
             max_stale: Duration::from_secs(5),
             commit_time: Duration::from_secs(10),
             unready_after: Duration::from_secs(10),
-            ..PostgresOptions::new(vec![host], database.into(), "owner".into())
+            ..PostgresOptions::new(vec![self.host()], database.into(), "owner".into())
         }
     }
 }
