@@ -55,7 +55,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("futures_util", &["store/engines/postgres"]),
     ("twox_hash", &["store/engines"]),
     ("minicbor", &["store/kinds"]),
-    ("rustls", &["server", "cli/client.rs", "audit/link.rs", "store/engines/postgres"]),
+    ("rustls", &["server", "cli/client.rs", "audit/link.rs", "store/engines"]),
     ("tokio_rustls", &["server", "cli/client.rs", "store/engines/postgres"]),
     ("webpki", &["server/refused.rs"]),
     ("rustls_pki_types", &["pki", "material.rs"]),

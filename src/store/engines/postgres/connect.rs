@@ -5,7 +5,7 @@
 //! Never does: cancel what runs on a server.
 
 use std::{
-    fs, io,
+    io,
     pin::Pin,
     sync::{
         Arc, OnceLock,
@@ -15,10 +15,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::timeout,
@@ -36,7 +33,7 @@ use super::{
     fault::Fault,
     options::{PostgresHost, PostgresOptions, RequireSync},
 };
-use crate::seldom::Seldom;
+use crate::{seldom::Seldom, store::engines::tls};
 
 /// What a session is for.
 const SETTINGS: &str = "set default_transaction_isolation = 'read committed'; \
@@ -319,16 +316,13 @@ type Credentials = (Option<Zeroizing<Vec<u8>>>, Option<MakeTls>);
 
 /// What is read anew for each connection.
 fn credentials(options: &PostgresOptions, host: &PostgresHost) -> Result<Credentials, Fault> {
-    let password = options.password_file.as_deref().map(read).transpose()?;
-    Ok((password.map(Zeroizing::new), tls(options, host)?))
-}
-
-fn read(file: &std::path::Path) -> Result<Vec<u8>, Fault> {
-    fs::read(file).map_err(|error| Fault::Credentials(format!("{}: {error}", file.display())))
+    let password = options.password_file.as_deref().map(tls::read).transpose();
+    let password = password.map_err(Fault::Credentials)?;
+    Ok((password.map(Zeroizing::new), make_tls(options, host)?))
 }
 
 /// How TLS is spoken to a server, if it is.
-fn tls(options: &PostgresOptions, host: &PostgresHost) -> Result<Option<MakeTls>, Fault> {
+fn make_tls(options: &PostgresOptions, host: &PostgresHost) -> Result<Option<MakeTls>, Fault> {
     let Some(ca) = &options.ca else {
         if host.is_here() {
             return Ok(None);
@@ -340,37 +334,7 @@ fn tls(options: &PostgresOptions, host: &PostgresHost) -> Result<Option<MakeTls>
     if host.socket().is_some() {
         return Ok(None);
     }
-    let unusable = |file: &std::path::Path, why: &dyn std::fmt::Display| {
-        Fault::Credentials(format!("{}: {why}", file.display()))
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&read(ca)?) {
-        let certificate = certificate.map_err(|error| unusable(ca, &error))?;
-        roots.add(certificate).map_err(|error| unusable(ca, &error))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable(ca, &"there is no certificate in it"));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(|error| Fault::Credentials(error.to_string()))?
-    .with_root_certificates(roots);
-    let config = match &options.certificate {
-        None => config.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let chain: Result<Vec<_>, _> =
-                CertificateDer::pem_slice_iter(&read(certificate)?).collect();
-            let chain = chain.map_err(|error| unusable(certificate, &error))?;
-            let text = Zeroizing::new(read(key)?);
-            let secret = PrivateKeyDer::from_pem_slice(&text)
-                .map_err(|_| unusable(key, &"it is not a private key in PEM"))?;
-            config
-                .with_client_auth_cert(chain, secret)
-                .map_err(|error| unusable(certificate, &error))?
-        }
-    };
+    let config = tls::client(ca, options.certificate.as_ref()).map_err(Fault::Credentials)?;
     Ok(Some(MakeTls(Arc::new(config))))
 }
 

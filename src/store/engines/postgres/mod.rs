@@ -42,16 +42,18 @@ use self::{
     reader::{Asked, Part},
     shared::{Shared, unread},
     snapshot::Views,
-    writer::Queue,
 };
 pub use self::{
     fault::Fault,
     options::{PostgresHost, PostgresOptions, RequireSync},
     schema::{PostgresStatus, init, peek, status},
 };
-use crate::store::engine::{
-    Batch, Changes, ChangesError, CommitError, Engine, Found, Fut, Health, Observer, Parts, Read,
-    ReadError, Revision, Snapshot,
+use crate::store::{
+    engine::{
+        Batch, Changes, ChangesError, CommitError, Engine, Found, Fut, Health, Observer, Parts,
+        Read, ReadError, Revision, Snapshot,
+    },
+    engines::{lanes::Limits, waiting::Queue},
 };
 
 /// So many reads may wait.
@@ -85,7 +87,9 @@ impl PostgresEngine {
         let shared = Arc::new(Shared::new(connector, opened.spaces, session.primary, opened.head));
         drop(session);
         let id = follow::begin(&shared).await?;
-        let queue = Arc::new(Queue::new(&shared));
+        let options = shared.options();
+        let limits = Limits { batches: options.queue_batches, bytes: options.queue_bytes };
+        let queue = Arc::new(Queue::new(limits, &options.weights));
         let (reads, asked) = mpsc::channel(READS);
         let asked = Arc::new(Mutex::new(asked));
         let mut tasks = JoinSet::new();

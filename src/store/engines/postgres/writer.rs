@@ -5,11 +5,10 @@
 //! what runs on the server, or repeat what may have happened.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, oneshot};
 use tokio_postgres::{Row, Statement, types::Type};
 use uuid::Uuid;
 
@@ -22,107 +21,14 @@ use super::{
 use crate::{
     seldom::Seldom,
     store::{
-        engine::{Batch, CommitError, Health, Observer, Revision},
-        engines::lanes::{Lanes, Limits, Queued},
+        engine::{CommitError, Observer},
+        engines::{
+            groups,
+            lanes::{Limits, Queued as _},
+            waiting::{Job, Queue},
+        },
     },
 };
-
-/// How a batch is answered.
-pub(super) type Answer = Result<Revision, CommitError>;
-
-/// A batch, and who waits for it.
-pub(super) struct Job {
-    batch: Batch,
-    reply: oneshot::Sender<Answer>,
-    began: Instant,
-}
-
-impl Job {
-    fn answer(self, answer: Answer) {
-        // A caller that has stopped waiting does not want to know.
-        let _ = self.reply.send(answer);
-    }
-}
-
-impl Queued for Job {
-    fn batch(&self) -> &Batch {
-        &self.batch
-    }
-}
-
-/// What waits for the writer.
-pub(super) struct Queue {
-    state: Mutex<State>,
-    news: Notify,
-}
-
-struct State {
-    waiting: Lanes<Job>,
-    is_closed: bool,
-}
-
-impl Queue {
-    pub(super) fn new(shared: &Shared) -> Self {
-        let options = shared.options();
-        let limits = Limits { batches: options.queue_batches, bytes: options.queue_bytes };
-        let waiting = Lanes::new(limits, &options.weights);
-        Self { state: Mutex::new(State { waiting, is_closed: false }), news: Notify::new() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a batch in, or says at once why not.
-    pub(super) fn push(
-        &self,
-        batch: Batch,
-        health: Health,
-    ) -> Result<oneshot::Receiver<Answer>, CommitError> {
-        if health == Health::Down {
-            return Err(CommitError::Unavailable(Box::new(Fault::Stale)));
-        }
-        let (reply, answer) = oneshot::channel();
-        let mut state = self.state();
-        if state.is_closed {
-            return Err(CommitError::Unavailable("the store has stopped".into()));
-        }
-        let job = Job { batch, reply, began: Instant::now() };
-        state.waiting.push(job).map_err(|_| CommitError::Overloaded)?;
-        drop(state);
-        self.news.notify_one();
-        Ok(answer)
-    }
-
-    /// Takes nothing in any more. What waits is still written.
-    pub(super) fn close(&self) {
-        self.state().is_closed = true;
-        self.news.notify_one();
-    }
-
-    /// What is next, behind what was taken before; nothing where nothing will come.
-    async fn next(&self, mut held: Vec<Job>, limits: Limits) -> Option<Vec<Job>> {
-        loop {
-            let news = self.news.notified();
-            {
-                let mut state = self.state();
-                let bytes: usize = held.iter().map(|job| job.batch.weight()).sum();
-                let room = Limits {
-                    batches: limits.batches.saturating_sub(held.len()),
-                    bytes: limits.bytes.saturating_sub(bytes),
-                };
-                held.extend(state.waiting.take(room, held.is_empty()));
-                if !held.is_empty() {
-                    return Some(held);
-                }
-                if state.is_closed {
-                    return None;
-                }
-            }
-            news.await;
-        }
-    }
-}
 
 /// What became of a group.
 enum Outcome {
@@ -142,17 +48,17 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Arc<Queue>, observer: Arc<dy
     let mut held = Vec::new();
     let undone = Seldom::new(Duration::from_secs(10));
     while let Some(jobs) = queue.next(std::mem::take(&mut held), limits).await {
-        let (group, later) = group::divide(jobs);
+        let (group, later) = groups::divide(jobs);
         held = later;
-        let mut groups = vec![group];
-        while let Some(group) = groups.pop() {
+        let mut parts = vec![group];
+        while let Some(group) = parts.pop() {
             match write(&shared, &*observer, group, &mut at_hand, &undone).await {
                 Left::Nothing => {}
                 Left::Again(jobs) => {
                     held.splice(0..0, jobs);
                     tokio::time::sleep(PAUSE).await;
                 }
-                Left::Halves(first, second) => groups.extend([second, first]),
+                Left::Halves(first, second) => parts.extend([second, first]),
             }
         }
     }
@@ -176,7 +82,7 @@ async fn write(
     undone: &Seldom,
 ) -> Left {
     let began = Instant::now();
-    let columns = Columns::of(group.iter().map(Queued::batch), &shared.spaces);
+    let columns = Columns::of(group.iter().map(Job::batch), &shared.spaces);
     let operations = columns.operations();
     let outcome = commit(shared, &columns, observer.moment(), at_hand).await;
     drop(columns);
