@@ -26,6 +26,8 @@ const BUSY: u32 = 0;
 const WAITS: u32 = 1;
 /// It waits, and somebody has promised to wake it.
 const CLAIMED: u32 = 2;
+/// When so many have come since, it is woken, though more may come: the first ones have waited for them.
+const ENOUGH: u32 = 8;
 
 impl Bell {
     /// Wakes the thread, if it waits.
@@ -35,20 +37,27 @@ impl Bell {
         }
     }
 
-    /// Whether the thread waits and nobody has promised to wake it: whoever asks is to do that then.
+    /// Whether whoever asks is to wake the thread, as that waits: the first one once no more come, and the one with
+    /// whom they are enough at once.
     pub(super) fn claim(&self) -> bool {
         let come = |sleeper: u32| match sleeper {
             BUSY => None,
             WAITS => Some(CLAIMED),
             claimed => Some(claimed.saturating_add(1)),
         };
-        self.sleeper.fetch_update(SeqCst, SeqCst, come) == Ok(WAITS)
+        let was = self.sleeper.fetch_update(SeqCst, SeqCst, come);
+        was == Ok(WAITS) || was == Ok(CLAIMED + ENOUGH - 1)
     }
 
     /// As if the thread waited.
     #[cfg(test)]
     pub(super) fn sleeps(&self) {
         self.sleeper.store(WAITS, SeqCst);
+    }
+
+    /// Whether it need not wait for more.
+    pub(super) fn has_enough(&self) -> bool {
+        self.come() >= ENOUGH
     }
 
     /// How many have asked since somebody has promised to wake it.
@@ -82,6 +91,11 @@ mod tests {
         bell.sleeps();
         assert_eq!([bell.claim(), bell.claim(), bell.claim()], [true, false, false]);
         assert_eq!(bell.come(), 2);
+        for _ in 3..ENOUGH {
+            assert!(!bell.claim() && !bell.has_enough(), "there may be more");
+        }
+        assert!(bell.claim() && bell.has_enough(), "they are enough");
+        assert!(!bell.claim(), "two are to wake it");
         bell.ring();
         assert!(!bell.claim());
         assert_eq!(bell.come(), 0);

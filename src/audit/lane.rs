@@ -33,47 +33,56 @@ pub(super) struct Bells {
 
 /// Writers that wait, and are woken when this is dropped: nobody else has to until then.
 #[derive(Debug, Default)]
-pub(super) struct Calls(Vec<Arc<Bells>>);
+pub(super) struct Calls {
+    /// There is one nearly always.
+    first: Option<Call>,
+    others: Vec<Call>,
+}
+
+/// One of them, until somebody else has woken it.
+#[derive(Debug)]
+struct Call(Option<Arc<Bells>>);
 
 impl Calls {
     /// Those of these that wait.
     pub(super) fn of<'b>(bells: impl Iterator<Item = &'b Arc<Bells>>) -> Self {
-        Self(bells.filter(|bells| bells.writer.claim()).cloned().collect())
+        let claimed = bells.filter(|bells| bells.writer.claim());
+        let mut claimed = claimed.map(|bells| Call(Some(Arc::clone(bells))));
+        Self { first: claimed.next(), others: claimed.collect() }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Wakes them when no more records come of those who are ready: a device is asked once for all of these.
+    /// Wakes them when no more records come of those who are ready: a device is asked once for all of these. By
+    /// itself: whoever has claimed them may have to wait for a turn, and others would wait with it.
     pub(super) fn gather(self) {
-        let come = self.come();
-        if come > 0 {
-            // By itself: whoever has claimed them may have to wait for a turn.
-            tokio::spawn(self.gathered(come));
-        }
-    }
-
-    async fn gathered(self, mut before: u32) {
-        for _ in 0..LOOKS {
-            tokio::task::yield_now().await;
-            let come = self.come();
-            if come == before {
-                return;
+        for call in self.first.into_iter().chain(self.others) {
+            if let Some(bells) = &call.0
+                && !bells.writer.has_enough()
+            {
+                let come = bells.writer.come();
+                tokio::spawn(call.gathered(come));
             }
-            before = come;
         }
-    }
-
-    /// How many records have come since they were claimed.
-    fn come(&self) -> u32 {
-        self.0.iter().map(|bells| bells.writer.come()).fold(0, u32::saturating_add)
     }
 }
 
-impl Drop for Calls {
+impl Call {
+    async fn gathered(mut self, mut before: u32) {
+        for _ in 0..LOOKS {
+            tokio::task::yield_now().await;
+            let Some(bells) = &self.0 else { return };
+            match bells.writer.come() {
+                come if come > before => before = come,
+                come if come == before => return,
+                // It was woken, and where it waits again, somebody else looks whether more come.
+                _ => return self.0 = None,
+            }
+        }
+    }
+}
+
+impl Drop for Call {
     fn drop(&mut self) {
-        for bells in &self.0 {
+        if let Some(bells) = &self.0 {
             bells.writer.ring();
         }
     }
@@ -252,9 +261,9 @@ mod tests {
         for rounds in [0, 1, LOOKS - 1, LOOKS, 100] {
             let bells = Arc::new(Bells::default());
             bells.writer.sleeps();
-            let calls = Calls::of(once(&bells));
-            assert!(Calls::of(once(&bells)).is_empty(), "one has claimed it");
-            let mut gathered = pin!(calls.gathered(1));
+            let call = Calls::of(once(&bells)).first.unwrap();
+            assert!(Calls::of(once(&bells)).first.is_none(), "one has claimed it");
+            let mut gathered = pin!(call.gathered(1));
             let mut looks = 0;
             while gathered.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
                 assert!(bells.writer.come() > 0, "it was woken too early");
@@ -266,5 +275,22 @@ mod tests {
             assert_eq!(bells.writer.come(), 0, "it is awake");
             assert_eq!(looks, LOOKS.min(rounds + 1));
         }
+    }
+
+    /// Whoever had looked for a writer that was woken meanwhile woke it for the first record of the next ones.
+    #[test]
+    fn who_is_late_leaves_a_writer_to_others() {
+        let bells = Arc::new(Bells::default());
+        bells.writer.sleeps();
+        let call = Calls::of(once(&bells)).first.unwrap();
+        let mut gathered = pin!(call.gathered(5));
+        let mut poll = || gathered.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        bells.writer.ring();
+        bells.writer.sleeps();
+        let _others = Calls::of(once(&bells));
+        assert!(!bells.writer.claim());
+        assert!(poll().is_ready());
+        assert_eq!(bells.writer.come(), 1, "it is claimed as before");
     }
 }

@@ -66,11 +66,7 @@ impl Receipt {
     /// `Unrecorded` where it is not, in time; it may be later.
     pub async fn kept(self) -> Result<(), Unrecorded> {
         let Some(told) = self.told else { return Ok(()) };
-        if !self.asleep.is_empty() {
-            // Whoever is ready adds its records first.
-            tokio::task::yield_now().await;
-            self.asleep.gather();
-        }
+        self.asleep.gather();
         told.await.unwrap_or(Err(Unrecorded))
     }
 
