@@ -6,7 +6,7 @@
 //! revisions are the engine's, and a precondition is checked where the write happens. Never does:
 //! encryption, key layout, retries.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 
@@ -275,8 +275,8 @@ pub enum Touched {
     DeletedRange(Space, Vec<u8>, Vec<u8>),
 }
 
-/// Some changes, in the order of their revisions.
-pub type Changes = Vec<Change>;
+/// Some changes, in the order of their revisions. Whoever follows shares them: each commit is told to all of them.
+pub type Changes = Vec<Arc<Change>>;
 
 /// Changes that cannot be told.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
@@ -28,7 +28,7 @@ pub struct Feed {
 }
 
 struct State {
-    changes: VecDeque<Change>,
+    changes: VecDeque<Arc<Change>>,
     bytes: usize,
     /// Everything after this revision is in `changes`.
     floor: Revision,
@@ -50,6 +50,7 @@ impl Feed {
 
     /// Tells a commit that is durable. To be called in the order of revisions.
     pub fn tell(&self, change: Change) {
+        let change = Arc::new(change);
         let mut state = self.state();
         state.bytes += cost(&change);
         state.last = change.revision;
