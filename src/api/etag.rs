@@ -3,6 +3,8 @@
 //! Always holds: of one address, what is told of a secret in another way has another tag, also where the clock alone
 //! made it so. Never does: say anything of a value, as tags are written into logs.
 
+use std::fmt::Write as _;
+
 use hyper::{
     StatusCode,
     header::{ETAG, HeaderValue, IF_NONE_MATCH},
@@ -14,6 +16,9 @@ use crate::{
     service::VersionView,
 };
 
+/// As long as a version's tag is at the most.
+const TAG: usize = 50;
+
 /// The tag of an answer about a version: which one, of which secret (each begins with version 1), since when that is
 /// as it is, and the version's state by now.
 pub(super) fn of_version(header: &Header, version: &VersionView, now: Timestamp) -> HeaderValue {
@@ -23,7 +28,9 @@ pub(super) fn of_version(header: &Header, version: &VersionView, now: Timestamp)
         VersionState::Deleted => 'x',
     };
     let [made, changed] = [header.created_at, header.updated_at].map(Timestamp::unix_nanos);
-    header_value(&format!("\"{}-{made:x}-{changed:x}-{state}\"", version.number.get()))
+    let mut tag = String::with_capacity(TAG);
+    let _never_fails = write!(tag, "\"{}-{made:x}-{changed:x}-{state}\"", version.number.get());
+    header_value(&tag)
 }
 
 /// A tag's text, with its quotes, as a header.

@@ -166,9 +166,9 @@ struct Request {
     /// How many of them are left out.
     more_versions: u64,
     /// What its address names.
-    named: Option<(Thing, String)>,
+    named: Option<(Thing, Arc<str>)>,
     /// What else it is about, as was found out.
-    about: Vec<(Thing, String)>,
+    about: Vec<(Thing, Arc<str>)>,
     /// The secrets of whose values a part is meant, and what stands for that.
     parts: Vec<(String, Reference)>,
     decisions: Vec<Decision>,
@@ -204,7 +204,7 @@ impl Told {
     /// What somebody else has said of it: what permits nothing is told, or else the first.
     fn is_judged(&mut self, id: &str, is_permitted: bool) {
         if self.judged.is_none() || !(is_permitted || self.is_denied) {
-            self.judged = Some(cut(id));
+            self.judged = Some(cut(id).to_owned());
         }
         self.is_denied |= !is_permitted;
     }
@@ -246,7 +246,7 @@ struct Decision {
     action: Action,
     purpose: Option<Purpose>,
     kind: &'static str,
-    path: Option<String>,
+    path: Option<Arc<str>>,
     is_allowed: bool,
     by: Option<Word>,
 }
@@ -282,7 +282,8 @@ impl Trail {
 
     /// What its address names, whatever becomes of it.
     pub fn names(&self, thing: Thing, name: &str) {
-        self.request().named = Some((thing, cut(name)));
+        let mut request = self.request();
+        request.named = Some((thing, request.kept(name)));
     }
 
     /// Who asks.
@@ -522,7 +523,7 @@ impl Request {
         };
         let members = members.maybe("resource_type", kind).maybe("resource", resource.as_deref());
         let members = members.maybe(REFERENCE, stands.as_deref());
-        let also = |thing: &(Thing, String)| {
+        let also = |thing: &(Thing, Arc<str>)| {
             let kind = thing.0.name();
             let members =
                 Members::new().text("type", kind).text("name", &self.name(auditor, thing));
@@ -550,8 +551,16 @@ impl Request {
 }
 
 impl Request {
+    /// As much of a name as is told. What is known already is kept once.
+    fn kept(&self, name: &str) -> Arc<str> {
+        let name = cut(name);
+        let decided = self.decisions.iter().rev().filter_map(|one| one.path.as_ref());
+        let mut known = self.named.iter().map(|(_, name)| name).chain(decided);
+        known.find(|known| ***known == *name).map_or_else(|| Arc::from(name), Arc::clone)
+    }
+
     /// What is told of the name of something.
-    fn name<'n>(&self, auditor: &Auditor, (thing, name): &'n (Thing, String)) -> Cow<'n, str> {
+    fn name<'n>(&self, auditor: &Auditor, (thing, name): &'n (Thing, Arc<str>)) -> Cow<'n, str> {
         if thing.is_path() { self.path(auditor, name) } else { Cow::Borrowed(name) }
     }
 
@@ -578,9 +587,9 @@ const REFERENCE: &str = "resource_ref";
 const DOMAIN: &str = Thing::Domain.name();
 
 /// As much of a name as is told.
-fn cut(name: &str) -> String {
+fn cut(name: &str) -> &str {
     let end = (0..=name.len().min(NAME_MAX)).rev().find(|at| name.is_char_boundary(*at));
-    name.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
+    name.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
 // As records of access decisions have it.
@@ -683,27 +692,27 @@ impl Witness for Trail {
                 request.more_versions = numbers.len().saturating_sub(VERSIONS_MAX) as u64;
             }
             Detail::Reason(text) => {
-                request.more(|head| head.text("reason", &cut(text)));
+                request.more(|head| head.text("reason", cut(text)));
             }
             // Its own status says so.
             Detail::Failed(_) => {}
             Detail::Judged { id, is_permitted, path } => {
                 // What was said of another secret than the one that it is about is told with that.
                 let mut items = request.items.iter_mut();
-                if let Some(told) = items.find(|told| path.map(cut).as_ref() == Some(&told.path)) {
+                if let Some(told) = items.find(|told| path.map(cut) == Some(&told.path)) {
                     told.is_judged(id, is_permitted);
                 } else if !is_permitted || request.judged.is_none() {
-                    request.judged = Some(cut(id));
+                    request.judged = Some(cut(id).to_owned());
                 }
             }
             Detail::Part(path, name) => {
                 if let Some(part) = request.part(name) {
                     request.parts.truncate(THINGS_MAX - 1);
-                    request.parts.push((cut(path), part));
+                    request.parts.push((cut(path).to_owned(), part));
                 }
             }
             Detail::About(thing, name) => {
-                let thing = (thing, cut(name));
+                let thing = (thing, request.kept(name));
                 if !request.about.contains(&thing) {
                     request.about.truncate(THINGS_MAX - 1);
                     request.about.push(thing);
@@ -728,7 +737,8 @@ impl Witness for Trail {
             Resource::Secret(path) => (Thing::Secret.name(), Some(path.as_str())),
             Resource::Below(path) | Resource::AllBelow(path) => (Thing::Folder.name(), Some(path)),
         };
-        let decision = Decision { action, purpose, kind, path: path.map(cut), is_allowed, by };
+        let path = path.map(|path| request.kept(path));
+        let decision = Decision { action, purpose, kind, path, is_allowed, by };
         if !request.decisions.contains(&decision) {
             request.decisions.push(decision);
         }
@@ -751,7 +761,7 @@ impl Witness for Trail {
         let (place, own) = {
             let mut request = self.request();
             let own = Request { salt: request.salt.clone(), ..Request::default() };
-            (request.is_about_many(cut(path)), Mutex::new(own))
+            (request.is_about_many(cut(path).to_owned()), Mutex::new(own))
         };
         Arc::new(Item { trail: self, place, own })
     }
@@ -840,7 +850,7 @@ impl Witness for Item {
             Detail::Part(path, name) => {
                 let mut own = self.own();
                 let part = own.part(name);
-                own.parts.extend(part.map(|part| (cut(path), part)));
+                own.parts.extend(part.map(|part| (cut(path).to_owned(), part)));
                 drop(own);
                 self.is_told(|told| told.part = part);
             }
@@ -848,7 +858,7 @@ impl Witness for Item {
                 self.is_told(|told| (told.has_failed, told.failure) = (true, how));
             }
             Detail::Judged { id, is_permitted, path: _ } => {
-                self.own().judged = Some(cut(id));
+                self.own().judged = Some(cut(id).to_owned());
                 self.is_told(|told| told.is_judged(id, is_permitted));
             }
             detail => self.trail.learns(detail),
@@ -875,7 +885,7 @@ impl Witness for Item {
         // What was asked of all of them is told once.
         self.trail.decided((action, purpose), Resource::Below(""), is_allowed, by.clone());
         let kind = Thing::Secret.name();
-        let path = Some(path.as_str().to_owned());
+        let path = Some(Arc::from(path.as_str()));
         let decision = Decision { action, purpose, kind, path, is_allowed, by };
         let mut own = self.own();
         if own.decisions.len() < DECISIONS_MAX && !own.decisions.contains(&decision) {

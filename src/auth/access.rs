@@ -5,9 +5,12 @@
 //! no policy allows is not, and no policy of whatever kind allows what is the operators' own ([`Grants`]); a state is replaced whole; what depends on a request's circumstances is
 //! remembered beyond it by nobody. Never does: read the store.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -523,24 +526,26 @@ impl Grants {
             _ if verdict == of_iam => {
                 let path = of.map(SecretPath::as_str);
                 let by = access.policies.by(said, (action, path), verdict);
-                let policy = by.or_else(|| by_built_in(said, action, path, verdict))?.to_owned();
+                let by = by.map(|policy| Cow::Owned(policy.to_owned()));
+                let built_in = || by_built_in(said, action, path, verdict).map(Cow::Borrowed);
+                let policy = by.or_else(built_in)?;
                 Some(Word { policy, block: None, denies })
             }
             _ => {
                 let told = in_vault.as_ref()?.told(action, resource, door);
                 let (policy, block, _) = told.into_iter().find(|(.., said)| *said == verdict)?;
-                Some(Word { policy, block: Some(block), denies })
+                Some(Word { policy: policy.into(), block: Some(block), denies })
             }
         };
         (verdict == Verdict::Allowed, word())
     }
 
     /// The identities that the rules give, and those that the certificate was issued for.
-    pub(super) fn identities(&self) -> Vec<String> {
+    pub(super) fn identities(&self) -> impl Iterator<Item = &str> {
         let Having { access, standing, .. } = &self.having;
         let rules = standing.rules.iter().filter_map(|place| access.rules.at(*place));
         let rules = rules.map(|rule| &rule.identity);
-        rules.chain(&standing.identities).take(IDENTITIES_MAX).cloned().collect()
+        rules.chain(&standing.identities).take(IDENTITIES_MAX).map(String::as_str)
     }
 
     /// To how much of what lies below `prefix` an action may be done, asked for through `door`.

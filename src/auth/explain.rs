@@ -80,7 +80,7 @@ impl AccessDirectory {
         };
         let resource = path.map_or(Resource::Tenant, Resource::Secret);
         let Some(grants) = grants else {
-            let word = Word { policy: "root".to_owned(), block: None, denies: false };
+            let word = Word { policy: "root".into(), block: None, denies: false };
             return Some(Explanation {
                 is_allowed: true,
                 rules: Vec::new(),
@@ -133,8 +133,11 @@ fn words(
     let decisive = all.iter().map(|(.., verdict)| *verdict).max().unwrap_or_default();
     let decides =
         |(.., verdict): &(_, _, Verdict)| *verdict == decisive && *verdict != Verdict::Silent;
-    let word =
-        |(policy, block, verdict)| Word { policy, block, denies: verdict == Verdict::Denied };
+    let word = |(policy, block, verdict): (String, _, _)| Word {
+        policy: policy.into(),
+        block,
+        denies: verdict == Verdict::Denied,
+    };
     let mut words: Vec<_> = all.into_iter().filter(decides).map(word).collect();
     words.sort();
     words.dedup();

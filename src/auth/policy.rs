@@ -144,7 +144,7 @@ impl Policy {
     ) -> (bool, Option<Word>) {
         match self {
             Self::Everything => {
-                (true, Some(Word { policy: "root".to_owned(), block: None, denies: false }))
+                (true, Some(Word { policy: "root".into(), block: None, denies: false }))
             }
             #[cfg(test)]
             Self::Test(allows) => (allows(action, resource), None),
@@ -536,7 +536,7 @@ impl Permit {
     pub fn seen_by(self, witness: Option<Arc<dyn Witness>>) -> Self {
         if let (Some(witness), Policy::Granted(held, _)) = (&witness, &self.of_certificate) {
             for identity in held.grants.identities() {
-                witness.learns(Detail::Identity(&identity));
+                witness.learns(Detail::Identity(identity));
             }
         }
         Self { witness, ..self }
