@@ -450,3 +450,32 @@ fn spawn(shared: &Arc<Shared>, name: &str, work: impl FnOnce() + Send + 'static)
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        iter::once,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    /// Where the request that had claimed a writer went on in turns of a noisy domain, a quiet one's record waited
+    /// for its next turn.
+    #[tokio::test]
+    async fn a_writer_is_woken_though_who_has_claimed_it_waits_for_a_turn() {
+        let bells = Arc::new(Bells::default());
+        bells.writer.sleeps();
+        let (_tell, told) = oneshot::channel();
+        let receipt = Receipt { told: Some(told), asleep: Calls::of(once(&bells)) };
+        assert!(!bells.writer.claim() && bells.writer.come() > 0);
+        let mut kept = pin!(receipt.kept());
+        assert!(kept.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // It goes on no more.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bells.writer.come(), 0, "it is awake");
+    }
+}
