@@ -8,6 +8,7 @@ mod devices;
 mod endings;
 mod engine;
 mod error;
+mod export;
 mod heads;
 mod keeper;
 mod keys;
@@ -42,6 +43,7 @@ pub use self::{
     audit_error::AuditError,
     engine::{Checked, CommitMetrics, postgres},
     error::AppError,
+    export::{export_store, import_store},
     heads::Heads,
     keeper::{Files, Keeper},
     reload::Reloader,

@@ -53,7 +53,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("redb", &["store/engines"]),
     ("tokio_postgres", &["store/engines/postgres"]),
     ("futures_util", &["store/engines/postgres"]),
-    ("twox_hash", &["store/engines"]),
+    ("twox_hash", &["store/engines", "store/export.rs"]),
     ("minicbor", &["store/kinds"]),
     ("rustls", &["server", "cli/client.rs", "audit/link.rs", "store/engines"]),
     ("tokio_rustls", &["server", "cli/client.rs", "store/engines/postgres"]),

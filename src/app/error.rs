@@ -14,6 +14,7 @@ use crate::{
     service,
     store::engines::postgres::Fault,
     store::engines::redb::OpenError,
+    store::export::ExportError,
     telemetry,
 };
 
@@ -76,6 +77,15 @@ pub enum AppError {
         "root key {0}: is not the one that the store {1} was made with; give the store its own key"
     )]
     WrongRootKey(FileName, FileName),
+    /// There is none.
+    #[error("store {0}: there is none")]
+    NoStore(PathBuf),
+    /// The store is not exported.
+    #[error("store {0}: {1}")]
+    Export(PathBuf, #[source] ExportError),
+    /// The store is not filled.
+    #[error("store {0}: {1}")]
+    NotFilled(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// What is in the store.
     #[error("store {0}: {1}")]
     Service(PathBuf, #[source] service::Error),

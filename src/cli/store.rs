@@ -1,17 +1,23 @@
-//! `okmsd store`: the database that several servers share.
+//! `okmsd store`: the database that several servers share, and the way from one store into another.
 
-use std::path::PathBuf;
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 
 use super::output::{Outcome, say};
 use crate::{
     app,
+    clock::SystemClock,
     config::{self, Config, StoreEngine},
     store::engines::postgres::{self, PostgresOptions},
 };
 
-/// Prepare and look at the database that several servers share.
+/// Prepare and look at the database that several servers share, and move a store.
 #[derive(Subcommand)]
 pub(super) enum Store {
     /// Make the schema in a new database, as its owner. What is there already stays.
@@ -21,6 +27,11 @@ pub(super) enum Store {
     Migrate(Prepare),
     /// Tell how the store is, and who serves it.
     Status(Status),
+    /// Write all that is in the store to a file, encrypted as it is, for another store to take in: a file's, while nobody
+    /// serves it, or a database's at any time.
+    Export(Export),
+    /// Make a store of an export: a new file, or in a database that has a new store. All of it, or nothing.
+    Import(Import),
 }
 
 /// Who owns the schema, and who serves it.
@@ -37,6 +48,26 @@ pub(super) struct Prepare {
     owner_password_file: Option<PathBuf>,
 }
 
+/// Where to.
+#[derive(Args)]
+pub(super) struct Export {
+    /// The config whose [store] says where the store is.
+    #[arg(long)]
+    config: PathBuf,
+    /// The new file, or - for standard output.
+    file: PathBuf,
+}
+
+/// Where from.
+#[derive(Args)]
+pub(super) struct Import {
+    /// The config whose [store] says where the new store is. Its root key has to be the one of the store that was exported.
+    #[arg(long)]
+    config: PathBuf,
+    /// What `store export` has written, or - for standard input.
+    file: PathBuf,
+}
+
 /// Which store.
 #[derive(Args)]
 pub(super) struct Status {
@@ -51,12 +82,14 @@ impl Store {
             Self::Init(command) => command.run(true).await,
             Self::Migrate(command) => command.run(false).await,
             Self::Status(command) => command.run().await,
+            Self::Export(command) => command.run().await,
+            Self::Import(command) => command.run().await,
         }
     }
 }
 
 /// Where the database is.
-fn options(file: &std::path::Path) -> Outcome<PostgresOptions> {
+fn options(file: &Path) -> Outcome<PostgresOptions> {
     let config = Config::load(file, config::environment())?;
     if config.store.engine == StoreEngine::Postgres {
         return Ok(app::postgres(&config));
@@ -108,6 +141,49 @@ impl Status {
         for (about, silent) in status.processes {
             say(format_args!("process    {about}, heard {silent:.1} s ago"));
         }
+        Ok(())
+    }
+}
+
+/// Whether standard input or output is meant.
+fn is_standard(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+impl Export {
+    async fn run(self) -> Outcome {
+        let config = Config::load(&self.config, config::environment())?;
+        if is_standard(&self.file) {
+            app::export_store(&config, &SystemClock, io::stdout()).await?;
+            return Ok(());
+        }
+        let in_file = |error: io::Error| format!("{}: {error}", self.file.display());
+        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
+        let file = options.open(&self.file).map_err(in_file)?;
+        let exported = app::export_store(&config, &SystemClock, &file).await;
+        // What is there is whole, or is not there.
+        let count: Outcome<u64> = match exported {
+            Ok(count) => file.sync_all().map(|()| count).map_err(|error| in_file(error).into()),
+            Err(error) => Err(error.into()),
+        };
+        if count.is_err() {
+            fs::remove_file(&self.file).map_err(in_file)?;
+        }
+        say(format_args!("exported {} records to {}", count?, self.file.display()));
+        Ok(())
+    }
+}
+
+impl Import {
+    async fn run(self) -> Outcome {
+        let config = Config::load(&self.config, config::environment())?;
+        let count = if is_standard(&self.file) {
+            app::import_store(&config, io::stdin()).await?
+        } else {
+            let in_file = |error: io::Error| format!("{}: {error}", self.file.display());
+            app::import_store(&config, File::open(&self.file).map_err(in_file)?).await?
+        };
+        say(format_args!("imported {count} records"));
         Ok(())
     }
 }

@@ -169,3 +169,29 @@ start first "$first"
 soon "one writes again" ask "$one" "/mail" -X PUT -d '{"version": {"data": {"n": 2}}}'
 shows "$two" 2 || fail "two does not show what one was told after the failover"
 echo "ok       the standby was promoted, and both went on"
+
+# A server that has outgrown its file.
+three=$(free_port)
+"$OKMSD" init --dir "$work/three" --region eu-west --listen "127.0.0.1:$three" --server-name localhost >>"$work/init.log"
+cp "$work"/{db_ca.pem,owner.password,db.password} "$work/three"
+sed -i "s/^admin_listen.*/admin_listen = \"127.0.0.1:$(free_port)\"/" "$work/three/okmsd.toml"
+{
+    grep -v '^\[store\]$\|^path = "okmsd.redb"$' "$work/three/okmsd.toml"
+    block engines-toml | sed "s/^hosts = .*/hosts = [\"127.0.0.1:$second\"]/; s/^database = .*/database = \"moved\"/"
+} >"$work/three/moved.toml"
+sql "$second" -d postgres -c "create database moved owner okmsd_owner"
+serve_three() { # config: what was started is the last one that runs
+    (cd "$work/three" && exec "$OKMSD" serve --config "$1") >>"$work/three.log" 2>&1 &
+    running+=($!)
+    soon "three serves" curl -fsS --cacert "$work/three/region_ca.pem" "https://localhost:$three/openapi.json"
+}
+domains() { okmsd domain list --dir "$work/three" --endpoint "https://localhost:$three"; }
+serve_three okmsd.toml
+okmsd domain create moving --dir "$work/three" --endpoint "https://localhost:$three" >"$work/domain.log"
+before=$(domains)
+kill -TERM "${running[-1]}"
+wait "${running[-1]}" || fail "three did not stop"
+(cd "$work/three" && ${init/okmsd.toml/moved.toml} && eval "$(block engines-move)") >"$work/move.log" 2>&1 || fail "it does not move"
+serve_three moved.toml
+[[ -n $before && $(domains) == "$before" ]] || fail "what has moved is another one"
+echo "ok       a store moved out of its file"

@@ -30,6 +30,7 @@ mod linear;
 mod lives;
 mod log;
 mod many;
+mod moved;
 mod moves;
 #[path = "../support/mtls.rs"]
 mod mtls;

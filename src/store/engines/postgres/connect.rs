@@ -15,13 +15,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::timeout,
 };
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, NoTls, Row, Socket, Statement,
+    AsyncMessage, Client, Config, Connection, CopyInSink, NoTls, Row, Socket, Statement,
     config::SslMode,
     tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
     types::{ToSql, Type},
@@ -95,6 +96,11 @@ impl Session {
         Ok(timeout(within, self.client.query(statement, parameters))
             .await
             .map_err(|_| Fault::Late)??)
+    }
+
+    /// Takes what a `copy … from stdin` is given.
+    pub(super) async fn copy(&self, sql: &str) -> Result<CopyInSink<Bytes>, Fault> {
+        Ok(self.client.copy_in(sql).await?)
     }
 
     /// Does what a text without parameters says.

@@ -18,6 +18,7 @@
 mod answers;
 mod connect;
 mod fault;
+mod fill;
 mod follow;
 mod group;
 mod options;
@@ -45,6 +46,7 @@ use self::{
 };
 pub use self::{
     fault::Fault,
+    fill::{FillError, fill},
     options::{PostgresHost, PostgresOptions, RequireSync},
     schema::{PostgresStatus, init, peek, status},
 };

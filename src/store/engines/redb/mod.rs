@@ -25,6 +25,7 @@ mod backend;
 mod cache;
 mod checkpoint;
 mod file;
+mod fill;
 mod frame;
 mod guard;
 mod judge;
@@ -86,7 +87,7 @@ use crate::{
     },
 };
 
-pub use self::{file::FileError, log::LogError};
+pub use self::{file::FileError, fill::FillError, log::LogError};
 /// The storage that [`RedbEngine::open_backend`] takes.
 pub use redb::StorageBackend;
 
