@@ -12,6 +12,8 @@
 
 #[path = "cli/audit.rs"]
 mod audit;
+#[path = "cli/audit_verify.rs"]
+mod audit_verify;
 #[path = "cli/pdp.rs"]
 mod pdp;
 

@@ -113,7 +113,7 @@ impl Behind {
 }
 
 /// The file that is written; nothing where what is there is no file.
-fn open(path: &Path) -> io::Result<Option<File>> {
+pub(super) fn open(path: &Path) -> io::Result<Option<File>> {
     // A pipe would wait for whoever writes it.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     match OpenOptions::new().read(true).custom_flags(flags).open(path) {

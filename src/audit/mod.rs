@@ -29,6 +29,7 @@ mod syslog_tests;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod trail_file;
 mod unended;
 mod vault_form;
 mod verify;
@@ -50,6 +51,7 @@ pub use self::{
     stdout::StdoutDevice,
     syslog::SyslogDevice,
     trail::{Auditor, Missing, Terms, Trail, Whom, hashed},
+    trail_file::TrailFile,
     unended::Unended,
     verify::{Doubt, Fault, Proven, Verifier},
 };

@@ -61,7 +61,7 @@ fn a_trail_is_proven_up_to_its_last_checkpoint() {
     assert_eq!(verify(&lines[5..]), Ok(vec![Proven { first: 6, ..all }]));
     let cut = Proven { last: 9, signed: 7, is_closed: false, ..all };
     assert_eq!(verify(&lines[..9]), Ok(vec![cut]));
-    assert_eq!(verify(&lines[..2]), Ok(vec![Proven { last: 2, signed: 0, ..cut }]));
+    assert_eq!(verify(&lines[..4]), Ok(vec![Proven { last: 4, signed: 3, ..cut }]));
     // Several chains, however they are mixed.
     let other: Vec<_> = {
         let mut at = Position::before_all(ChainId::from_bytes([8; 8]));
@@ -71,6 +71,37 @@ fn a_trail_is_proven_up_to_its_last_checkpoint() {
         vec![line]
     };
     assert_eq!(verify(&[&lines[..4], &other, &lines[4..]].concat()).unwrap().len(), 2);
+}
+
+/// Records of these types, linked to each other from a chain's beginning on.
+fn linked(chain: ChainId, kinds: &[&str]) -> Vec<Vec<u8>> {
+    let mut at = Position::before_all(chain);
+    let mut link = |kind: &&str| {
+        let mut line = Vec::new();
+        at.link(&Members::new().text("type", kind), &mut line);
+        line.pop();
+        line
+    };
+    kinds.iter().map(&mut link).collect()
+}
+
+/// Links need no key: a chain that somebody has made passed for one that was written.
+#[test]
+fn a_chain_of_which_nothing_is_signed_is_nobodys() {
+    let (chain, lines) = (ChainId::from_bytes([8; 8]), trail(7, true));
+    let forged = linked(chain, &["start", "request", "request", "stop"]);
+    for (from, to) in [(0, 2), (0, 4), (1, 4), (1, 2)] {
+        let unsigned = Err(Fault::Unsigned(chain, from as u64 + 1, to as u64));
+        assert_eq!(verify(&forged[from..to]), unsigned);
+        assert_eq!(verify(&[&lines, &forged[from..to]].concat()), unsigned);
+    }
+    // A server that is killed before it has signed that it starts has served nobody.
+    let starts = linked(chain, &["start", "start"]);
+    for last in 1..=2 {
+        let proven = Proven { chain, first: 1, last, signed: 0, is_closed: false };
+        assert_eq!(verify(&starts[..usize::try_from(last).unwrap()]), Ok(vec![proven]));
+    }
+    assert_eq!(verify(&starts[1..]), Err(Fault::Unsigned(chain, 2, 2)));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Always holds: whatever was edited, left out, put in or moved before a chain's last checkpoint is
 //! found, and so is what is not ours. What comes after that is linked, but nobody has signed it
-//! yet: [`Proven`] tells how much that is. Never does: believe a number that a line gives itself.
+//! yet: [`Proven`] tells how much that is. A chain of which nothing is signed is nobody's: but for starts alone, as a
+//! server signs its start before it serves anybody. Never does: believe a number that a line gives itself.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,12 @@ pub enum Fault {
         "record {1} of chain {0} was put in: its server had stopped, and had not started again"
     )]
     AfterStop(ChainId, u64),
+    /// Nothing of it is signed, and it is more than a server leaves that was killed as it started.
+    #[error(
+        "of chain {0} nothing is signed here, records {1} to {2}: whoever can write the file may have made them; a file that \
+         was begun a moment ago is verified together with those before it, or later"
+    )]
+    Unsigned(ChainId, u64, u64),
     /// A checkpoint that the region's key has not signed.
     #[error("checkpoint {1} of chain {0} was not signed by this region, or was edited")]
     Foreign(ChainId, u64),
@@ -75,7 +82,7 @@ pub struct Proven {
     pub first: u64,
     /// The last one.
     pub last: u64,
-    /// Up to which it is signed; 0 where nothing is.
+    /// Up to which it is signed; 0 where nothing is, and all are starts of servers that were killed at once.
     pub signed: u64,
     /// Whether it ends as a chain does whose process has stopped in order.
     pub is_closed: bool,
@@ -86,6 +93,8 @@ pub struct Proven {
 pub struct Verifier {
     key: VerifyingKey,
     chains: BTreeMap<ChainId, Progress>,
+    /// That of the first line.
+    first: Option<ChainId>,
     /// What each must have reached.
     due: BTreeMap<ChainId, Position>,
     doubts: Vec<Doubt>,
@@ -113,6 +122,8 @@ struct Progress {
     doubt: bool,
     /// The last record with which a process has stopped.
     stop: u64,
+    /// It begins with its first record, and has starts alone.
+    only_starts: bool,
 }
 
 #[derive(Deserialize)]
@@ -186,7 +197,7 @@ impl Verifier {
     /// One for trails of the region with this key.
     #[must_use]
     pub const fn new(key: VerifyingKey) -> Self {
-        Self { key, chains: BTreeMap::new(), due: BTreeMap::new(), doubts: Vec::new() }
+        Self { key, chains: BTreeMap::new(), first: None, due: BTreeMap::new(), doubts: Vec::new() }
     }
 
     /// From here on a trail is faulty that has not this record, if it has any of that chain.
@@ -217,7 +228,9 @@ impl Verifier {
             unsigned: Vec::new(),
             doubt: false,
             stop: 0,
+            only_starts: seq == 1,
         });
+        self.first = self.first.or(Some(chain));
         let before = progress.last;
         if seq > before.seq + 1 {
             return Err(Fault::Missing(chain, before.seq + 1, seq - 1));
@@ -236,6 +249,7 @@ impl Verifier {
         progress.doubt = !fits;
         progress.last = at;
         progress.unsigned.push(hash);
+        progress.only_starts &= kind == "start";
         match kind {
             CHECKPOINT => progress.checkpoint(self.key, line, &record),
             "start" => {
@@ -248,6 +262,12 @@ impl Verifier {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The chain of the first line that was taken.
+    #[must_use]
+    pub const fn first(&self) -> Option<ChainId> {
+        self.first
     }
 
     /// What nobody can say of what was taken so far.
@@ -263,12 +283,15 @@ impl Verifier {
     pub fn finish(self) -> Result<Vec<Proven>, Fault> {
         let proven = |(chain, progress): (ChainId, Progress)| {
             let is_closed = progress.is_closed();
-            let Progress { first, last, signed, doubt, .. } = progress;
+            let Progress { first, last, signed, doubt, only_starts, .. } = progress;
             if doubt {
                 return Err(Fault::Edited(chain, last.seq - 1));
             }
             if let Some(due) = self.due.get(&chain).filter(|due| due.seq > last.seq) {
                 return Err(Fault::CutOff(chain, last.seq + 1, due.seq));
+            }
+            if signed < first && !only_starts {
+                return Err(Fault::Unsigned(chain, first, last.seq));
             }
             Ok(Proven {
                 chain,

@@ -5,8 +5,10 @@
 //! the same, and a server goes on serving.
 
 mod audit;
+mod audit_key;
 mod audit_show;
 mod audit_tail;
+mod audit_verify;
 mod ca;
 mod cert;
 mod cert_issue;
