@@ -6,6 +6,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use serde_json::value::RawValue;
+
 use crate::model::{Timestamp, text::hex_digits};
 
 /// As long as most records are, in bytes, so that few are moved while they are made.
@@ -77,6 +79,14 @@ impl Members {
     #[must_use]
     pub fn time(self, name: &str, moment: Timestamp) -> Self {
         self.text(name, &moment.to_rfc3339_millis())
+    }
+
+    /// A value as it is in another record: it must be as plain as all that is told.
+    #[must_use]
+    pub(super) fn verbatim(mut self, name: &str, value: &RawValue) -> Self {
+        self.name(name);
+        self.0.push_str(value.get());
+        self
     }
 
     /// Texts; none where there are none.
