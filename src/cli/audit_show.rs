@@ -1,6 +1,9 @@
 //! `okmsd audit show`: records, for people.
+//!
+//! Always holds: nothing of a file moves a terminal's cursor or turns what is read, whoever has written it.
 
 use std::{
+    fmt::Write as _,
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
@@ -21,7 +24,7 @@ pub(super) struct Show {
 }
 
 /// Which records are shown, and how.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(super) struct Filter {
     /// Only this effect: permit, deny or error.
     #[arg(long)]
@@ -94,7 +97,7 @@ impl Filter {
             return None;
         }
         if self.json {
-            return Some(line.to_owned());
+            return Some(in_ascii(line));
         }
         (record.get("type")?.as_str()? != "intent").then(|| told(&record, has_colours))
     }
@@ -128,8 +131,9 @@ fn also<'a>(record: &'a Value, member: &'a str) -> impl Iterator<Item = &'a str>
 /// A record in a line.
 fn told(record: &Value, has_colours: bool) -> String {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
-    let effect = text("effect").or_else(|| text("type")).unwrap_or_default();
-    let colour = match effect {
+    let text_of = |name: &str| text(name).map(plain);
+    let effect = text_of("effect").or_else(|| text_of("type")).unwrap_or_default();
+    let colour = match effect.as_str() {
         "deny" => "31",
         "error" => "33",
         "permit" => "32",
@@ -140,18 +144,16 @@ fn told(record: &Value, has_colours: bool) -> String {
     } else {
         format!("{effect:<10}")
     };
-    let status = record.get("status").map(Value::to_string).unwrap_or_default();
-    let who = text("user").or_else(|| text("common_name")).or_else(|| text("serial"));
-    let mut words =
-        vec![text("time").unwrap_or_default().to_owned(), effect, format!("{status:>3}")];
-    words.extend(who.map(plain));
-    words.extend(
-        ["operation", "resource", "problem"].iter().filter_map(|name| text(name)).map(plain),
-    );
+    let status = record.get("status").and_then(Value::as_u64);
+    let status = status.map(|status| status.to_string()).unwrap_or_default();
+    let who = text_of("user").or_else(|| text_of("common_name")).or_else(|| text_of("serial"));
+    let mut words = vec![text_of("time").unwrap_or_default(), effect, format!("{status:>3}")];
+    words.extend(who);
+    words.extend(["operation", "resource", "problem"].iter().filter_map(|name| text_of(name)));
     words.extend(also(record, "name").map(plain));
     let changes = record.get("changes").and_then(Value::as_array).into_iter().flatten();
     words.extend(changes.filter_map(|change| {
-        let name = change.get("change")?.as_str()?;
+        let name = plain(change.get("change")?.as_str()?);
         let fate = match change.get("happened").and_then(Value::as_bool) {
             Some(true) => "",
             Some(false) => " (did not happen)",
@@ -167,6 +169,21 @@ fn plain(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
+/// The same JSON, in ASCII as all that a server writes.
+fn in_ascii(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    for one in line.chars() {
+        if matches!(one, ' '..='~' | '\t') {
+            plain.push(one);
+        } else {
+            for unit in one.encode_utf16(&mut [0; 2]) {
+                let _never_fails = write!(plain, "\\u{unit:04x}");
+            }
+        }
+    }
+    plain
+}
+
 pub(super) fn fault(file: &Path, error: &io::Error) -> Fault {
     format!("{}: {error}", file.display()).into()
 }
@@ -178,5 +195,53 @@ impl Show {
             self.filter.each(file, has_colours, say)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Whoever can write a file could write to the terminal of whoever looks at it: times, effects, types and the names of
+    /// changes were shown as they are.
+    #[test]
+    fn nothing_of_a_record_is_said_to_the_terminal() {
+        let bad = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{7f}\n";
+        let members = [
+            "time",
+            "effect",
+            "type",
+            "status",
+            "user",
+            "common_name",
+            "serial",
+            "operation",
+            "resource",
+            "problem",
+        ];
+        let also = json!([{ "name": bad, "effect": bad }]);
+        let changes = json!([{ "change": bad }]);
+        for left_out in members {
+            let mut record = json!({ "also": also, "changes": changes });
+            for name in members.iter().filter(|name| **name != left_out) {
+                record[name] = json!(bad);
+            }
+            record["type"] = json!(format!("t{bad}"));
+            for json in [false, true] {
+                let filter = Filter { json, ..Filter::default() };
+                let line = record.to_string();
+                let told = filter.line(&line, false).unwrap();
+                assert!(told.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{told:?}");
+                if json {
+                    assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), record);
+                }
+            }
+        }
+        let plain =
+            r#"{"time":"2026-11-01T00:00:00.000Z","type":"request","effect":"deny","status":404}"#;
+        let shown = Filter::default().line(plain, true).unwrap();
+        assert_eq!(shown, "2026-11-01T00:00:00.000Z \u{1b}[31mdeny      \u{1b}[0m 404");
     }
 }
