@@ -22,7 +22,7 @@ use crate::{
     crypto::Sealed,
     model::{OkmsId, Timestamp},
     store::{
-        engine::{Batch, Op},
+        engine::{Batch, Expect, Op},
         kinds::{Malformed, audit_block},
     },
 };
@@ -100,17 +100,26 @@ impl Trails {
     /// # Errors
     /// `Error` where the store cannot be read.
     pub async fn position(&self, chain: [u8; 8]) -> Result<Option<LookedAt>, Error> {
+        Ok(self.known(chain).await?.0)
+    }
+
+    /// The same, and what the store must have for that to be so still.
+    async fn known(&self, chain: [u8; 8]) -> Result<(Option<LookedAt>, Expect), Error> {
         let key = audit_block::position(chain);
-        let found = self.scope.engine().get(audit_block::SPACE, &key).await?;
-        Ok(found.and_then(|record| {
+        let Some(record) = self.scope.engine().get(audit_block::SPACE, &key).await? else {
+            return Ok((None, Expect::Absent));
+        };
+        let position = || {
             let (seq, strand) = record.bytes.split_first_chunk()?;
             let strand = strand.first_chunk().copied().unwrap_or(chain);
             Some(LookedAt { chain, strand, seq: u64::from_be_bytes(*seq) })
-        }))
+        };
+        Ok((position(), Expect::At(record.revision)))
     }
 
     /// Keeps records of a chain, which was looked at so far. Those of domains that there
-    /// are not, or whose keys are damaged, are left out, and hold up nobody else's.
+    /// are not, or whose keys are damaged, are left out, and hold up nobody else's. So are those that are kept already,
+    /// as the store did not know that when it was told of them.
     ///
     /// # Errors
     /// `Error` where they cannot be stored; nothing was, or nobody knows.
@@ -121,10 +130,13 @@ impl Trails {
         bounds: TrailBounds,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let position = Sealed::public([seq.to_be_bytes(), strand].concat());
-        let mut ops = vec![Op::Put(audit_block::SPACE, audit_block::position(chain), position)];
+        let (known, expected) = self.known(chain).await?;
+        let kept = known.filter(|known| known.strand == strand).map_or(0, |known| known.seq);
+        let key = audit_block::position(chain);
+        let position = Sealed::public([seq.max(kept).to_be_bytes(), strand].concat());
+        let mut ops = vec![Op::Put(audit_block::SPACE, key.clone(), position)];
         let mut by_tenant: BTreeMap<OkmsId, Vec<&TrailLine>> = BTreeMap::new();
-        for line in lines {
+        for line in lines.iter().filter(|line| line.seq > kept) {
             by_tenant.entry(line.tenant).or_default().push(line);
         }
         for (tenant, lines) in by_tenant {
@@ -139,7 +151,9 @@ impl Trails {
                 Err(error) => return Err(error),
             }
         }
-        match self.scope.engine().commit(Batch::of(ops)).await {
+        // Whatever is still on its way of what nobody knew.
+        let preconditions = vec![(audit_block::SPACE, key, expected)];
+        match self.scope.engine().commit(Batch { preconditions, ..Batch::of(ops) }).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 // What was counted is not there, or nobody knows.

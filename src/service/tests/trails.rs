@@ -96,6 +96,22 @@ async fn records_are_found_by_their_times() {
     }
 }
 
+/// What the store had kept without a word was kept again, in a block of another length, with what had come since.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_already_is_kept_once() {
+    let (_folder, service, id, _) = service().await;
+    let bounds = TrailBounds { bytes: 1 << 20, age_seconds: 1_000_000 };
+    let lines: Vec<_> = (1..=5).map(|seq| line(id, seq)).collect();
+    for (from, to) in [(0, 2), (0, 3), (1, 5), (0, 4), (0, 0)] {
+        let last = at(to as u64);
+        service.trails.keep(last, &lines[from..to], bounds, NOW).await.unwrap();
+    }
+    assert_eq!(service.trails.position([1; 8]).await.unwrap(), Some(at(5)));
+    let range = (NOW, NOW.plus_seconds(1_000));
+    let (found, _) = service.trails.list(&all(id), range, None, 100, |_| true).await.unwrap();
+    assert_eq!(found, lines.into_iter().map(|line| line.text).collect::<Vec<_>>());
+}
+
 /// A power cut takes records from the trail that views have already, and their numbers are given again: who followed
 /// a view from one of those on was not told of what came, until the numbers were higher.
 #[tokio::test(flavor = "multi_thread")]
