@@ -1,11 +1,13 @@
 //! The device that gives each domain its own view of the audit trail, in the store.
 //!
 //! Always holds: what a domain sees is what happened in it, and what its own callers did elsewhere; a
-//! stranger's attempts fill nobody's view but his own. The view follows the file: what there was no
+//! stranger's attempts fill nobody's view but his own, and whoever shows a domain's certificate without having its key
+//! takes a small part of its view at most. The view follows the file: what there was no
 //! time for, and what was not kept when the process ended, is read from it. So nobody's load takes
 //! anything from another's view. Never does: hold up the trail.
 
 use std::{
+    collections::HashMap,
     io,
     path::PathBuf,
     sync::Arc,
@@ -19,7 +21,7 @@ use crate::{
     audit::{Behind, Caught, ChainId, Device, Opened, Outline, Position, Wants},
     clock::Clock,
     config::AuditStore,
-    model::OkmsId,
+    model::{OkmsId, Timestamp},
     service::{Error, LookedAt, Service, TrailBounds, TrailLine},
 };
 
@@ -40,6 +42,41 @@ pub(super) struct TrailStore {
     file: Option<PathBuf>,
     /// The last record that was looked at, or passed over.
     seen: u64,
+    handshakes: Handshakes,
+}
+
+/// Of a view's bytes handshakes have one part of so many at once, and another one in the time that it reaches back.
+const PART: u64 = 16;
+
+/// What handshakes have taken of each view. One fails before anybody has proven to have the key of its certificate.
+struct Handshakes {
+    bounds: TrailBounds,
+    /// In bytes, at some moment: it gets less as time goes by.
+    taken: HashMap<OkmsId, (u64, Timestamp)>,
+}
+
+impl Handshakes {
+    fn new(bounds: TrailBounds) -> Self {
+        Self { bounds, taken: HashMap::new() }
+    }
+
+    /// Whether a view takes one more, of so many bytes.
+    fn take(&mut self, tenant: OkmsId, bytes: usize, now: Timestamp) -> bool {
+        let most = self.bounds.bytes / PART;
+        let (taken, since) = self.taken.entry(tenant).or_insert((0, now));
+        let seconds = now.unix_seconds().saturating_sub(since.unix_seconds());
+        let seconds = u128::try_from(seconds).unwrap_or_default();
+        let over = seconds * u128::from(most) / u128::from(self.bounds.age_seconds.max(1));
+        if over > 0 {
+            (*taken, *since) = (taken.saturating_sub(u64::try_from(over).unwrap_or(u64::MAX)), now);
+        }
+        let with_it = *taken + bytes as u64;
+        let has_room = with_it <= most;
+        if has_room {
+            *taken = with_it;
+        }
+        has_room
+    }
 }
 
 /// How views are kept.
@@ -147,12 +184,17 @@ impl TrailStore {
             tracing::error!(%error, "domains may not see all that happens from here on");
         }
         keeper.told = if is_new { at.seq } else { known.seq.min(at.seq) };
-        Ok(Self { seen: keeper.told, keeper, takes, file })
+        let handshakes = Handshakes::new(keeper.bounds);
+        Ok(Self { seen: keeper.told, keeper, takes, file, handshakes })
     }
 
     /// Puts a record, if it belongs in views, to the others.
-    fn finds(&self, found: &mut Vec<TrailLine>, text: &[u8], record: &Outline<'_>) {
+    fn finds(&mut self, found: &mut Vec<TrailLine>, text: &[u8], record: &Outline<'_>) {
         for tenant in tenants(record, self.takes) {
+            let now = self.keeper.clock.now();
+            if record.kind == "handshake" && !self.handshakes.take(tenant, text.len(), now) {
+                continue;
+            }
             let text = String::from_utf8_lossy(text).into_owned();
             found.push(TrailLine { tenant, time: record.time, seq: record.seq, text });
         }
@@ -238,5 +280,31 @@ impl Device for TrailStore {
                 return Ok(Caught::Partly);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever had a certificate that is over, and not its key, pushed everything else out of its domain's view.
+    #[test]
+    fn handshakes_take_a_small_part_of_a_view() {
+        let [one, other] =
+            [1_u128, 2].map(|id| uuid::Uuid::from_u128(id).to_string().parse().unwrap());
+        let bounds = TrailBounds { bytes: 64 << 20, age_seconds: 90 * 86_400 };
+        let part = 4 << 20;
+        let mut handshakes = Handshakes::new(bounds);
+        let mut taken = |tenant, from: i64, to: i64| {
+            // As many as there are records of one reason.
+            let all = (from * 50..to * 50).map(|at| Timestamp::from_unix_nanos(at * 20_000_000));
+            all.filter(|now| handshakes.take(tenant, 700, *now)).count() * 700
+        };
+        let at_once = taken(one, 0, 1_000);
+        assert!((part - 2_000..=part + 2_000).contains(&at_once), "{at_once}");
+        // In a ninetieth of the time a ninetieth of as much again, or a little less.
+        let in_a_day = taken(one, 1_000, 87_400);
+        assert!((part / 100..=part / 90 + 1_400).contains(&in_a_day), "{in_a_day}");
+        assert_eq!(taken(other, 87_400, 87_500), 50 * 100 * 700, "another's view has its own");
     }
 }

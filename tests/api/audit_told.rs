@@ -1,8 +1,10 @@
 //! What records tell: what an act was about, what was refused, and whose certificate it was that is
 //! not taken.
 
+use std::time::Duration;
+
 use hyper::Method;
-use okmsd::pki::Subject;
+use okmsd::{config::ByteSize, pki::Subject};
 use serde_json::{Value, json};
 
 use crate::{
@@ -364,6 +366,41 @@ async fn who_is_refused_is_known_by_a_certificate_that_was_good() {
         })
         .await;
     }
+}
+
+/// Whoever had a certificate that is over, and not its key, filled its domain's view.
+#[tokio::test]
+async fn refused_handshakes_take_a_part_of_a_view() {
+    let server = TestServer::start_with(|config| {
+        // A sixteenth of it is some ten records.
+        config.audit.store_bytes = ByteSize(64 << 10);
+    })
+    .await;
+    let admin = server.tenant().await;
+    let claim = format!("okms.domain:{}", admin.id);
+    let valid = START - 100..=START - 1;
+    let late = Leaf { common_name: "late", upns: &[&claim], valid, ..Leaf::default() };
+    let late = server.mint(&late);
+    let client = server.client(Some(&late), Some(&admin.id), BOTH[0]);
+    for _ in 0..24 {
+        assert!(client.is_refused_in_tls().await);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let is_one =
+        |record: &Value| record["type"] == "handshake" && record["serial"] == serial(&late);
+    eventually("all are in the file", async || {
+        trail(&server).0.iter().filter(|record| is_one(record)).count() == 24
+    })
+    .await;
+    admin.create("after", "{}").await.ok();
+    let at = format!("/v2/okms/resource/{}/audit", admin.id);
+    let seen = async || admin.call(Method::GET, &at, "").await.ok().as_array().unwrap().clone();
+    eventually("what came after is there", async || {
+        seen().await.iter().any(|record| record["resource"] == "after")
+    })
+    .await;
+    let handshakes = seen().await.iter().filter(|record| is_one(record)).count();
+    assert!((5..=15).contains(&handshakes), "{handshakes}");
 }
 
 /// Behind a proxy, too.
